@@ -8,11 +8,15 @@ each replica gets SIGTERM, ends, is started again and awaited, while unary calls
 pause (through the command line's channel, and through the one that the services have), recordings
 are uploaded, one of them slowly, and one recording is searched again and again.
 
+Callers are checked as in production: mutual TLS, in which the replicas of a service have the name
+of the service in their certificates, an access token and a purpose with each call of a person, and
+an audit event of each call that touches personal data.
+
 How it is counted: a call or command failed if its caller was told so, after what retries it makes.
 A scan is lost if it does not end as succeeded with all of the recording searched and no gap. A
 sighting is a duplicate, or missing, if the same search in peace, before the first restart, did not
 give, or gave, the same id. An upload is lost if the recording that is held has not its size and
-digest.
+digest. The audit trail is verified in the end: the chains of all writers, also of those that ended.
 """
 
 from __future__ import annotations
@@ -51,13 +55,15 @@ from homeward.cli import upload
 from homeward.cli.connect import Connections, Places
 from homeward.cli.errors import CliError
 from homeward.core.tls import VARIABLES as TLS_VARIABLES
+from homeward.core.tls import server_name_options, server_name_variable
 from homeward.embedded import demo
-from homeward.embedded.access import StackAccess
+from homeward.embedded.access import CLIENT, SUPERVISOR, StackAccess, certificate_name
+from homeward.embedded.certificates import tls_files
 from homeward.embedded.demo_footage import Street
 from homeward.embedded.environment import GivenEngines, engine_environment
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.health import serving
-from homeward.embedded.plan import AUTH_FILE, SERVICE_COMMANDS, engine_specs, service_specs
+from homeward.embedded.plan import SERVICE_COMMANDS, engine_specs, service_specs
 from homeward.embedded.ports import NAMES, address, is_free, is_listening
 from homeward.embedded.process import Child
 from homeward.embedded.running import command
@@ -101,7 +107,8 @@ class Cluster:
             name: "ipv4:" + ",".join(address(own[name]) for own in replicas) for name in LISTENING
         }
         targets = {f"HOMEWARD_{name.upper()}_TARGET": self.targets[name] for name in LISTENING}
-        self.environment = {**os.environ, **targets}
+        # Replicas at several ports of one address have a name in common in their certificates.
+        targets |= {server_name_variable(name): certificate_name(name) for name in LISTENING}
         self._engines = Stack(
             [
                 *engine_specs(data, given=given, ports=ports, secrets=secrets),
@@ -111,8 +118,18 @@ class Cluster:
             stop=StopRequest(),
             say=_quiet,
         )
-        access = StackAccess.of(data)
-        access.prepare(SERVICE_COMMANDS, new_key=False, require_purpose=False)
+        access = self.access = StackAccess.of(data)
+        access.prepare(SERVICE_COMMANDS, new_key=False, require_purpose=True)
+        mine = tls_files(access.user, CLIENT)
+        paths = (mine.certificate, mine.key, mine.authority)
+        self.asked = {
+            **targets,
+            **dict(zip(TLS_VARIABLES, map(str, paths), strict=True)),
+            "HOMEWARD_TOKEN_FILE": str(access.token),
+            "HOMEWARD_CASE": "R-1",
+            "HOMEWARD_PURPOSE": "to see what fails",
+        }
+        """What a command is told of services and caller."""
         self._specs: dict[str, ChildSpec] = {}
         for number, own in enumerate(replicas, 1):
             for spec in service_specs(
@@ -133,10 +150,7 @@ class Cluster:
                     **targets,
                     "HOMEWARD_HEALTH_LISTEN": address(probed),
                 }
-                # Replicas at several ports of one address have no name that a certificate could
-                # have (as they have behind a DNS name): nobody is checked here.
-                for variable in ("HOMEWARD_METRICS_LISTEN", AUTH_FILE, *TLS_VARIABLES):
-                    environment.pop(variable, None)
+                environment.pop("HOMEWARD_METRICS_LISTEN", None)
                 name = f"{spec.name}-{number}"
                 self._specs[name] = replace(
                     spec, name=name, environment=environment, ready=serving(probed)
@@ -187,7 +201,7 @@ class Cluster:
         """
         done = subprocess.run(
             command(*arguments, "--output", "json"),
-            env=self.environment,
+            env={**os.environ, **self.asked},
             check=False,
             capture_output=True,
             text=True,
@@ -195,6 +209,36 @@ class Cluster:
         if done.returncode:
             raise RuntimeError(f"{arguments[:2]}: exit code {done.returncode}: {done.stderr}")
         return json.loads(done.stdout)
+
+    def connections(self) -> Connections:
+        """Return the channels that a command has."""
+        return Connections(Places({}, self.asked, None, Path("none"), self.data))
+
+    def service_channel(self, service: str) -> grpc.aio.Channel:
+        """Open the channel that one service has to another."""
+        return open_channel(
+            self.targets[service],
+            tls=tls_files(self.access.secrets, SUPERVISOR),
+            server_name=certificate_name(service),
+        )
+
+    def street(self, folder: Path) -> Street:
+        """Write footage to search."""
+        with grpc.secure_channel(
+            self.targets["embedding"],
+            self.access.service_credentials(),
+            options=server_name_options(certificate_name("embedding")),
+        ) as embedding:
+            return demo.street(folder, embedding)
+
+    def trail(self) -> tuple[int, int]:
+        """Verify the audit trail; return how many events it has, and of how many writers.
+
+        Raises:
+            RuntimeError: It does not hold, or cannot be read.
+        """
+        found = self.cli("audit", "verify")
+        return int(found["verifiedCount"]), len(found["writers"])
 
     def _start(self, name: str) -> None:
         self._children[name] = Child(self._specs[name], logs=self.data / "logs", pipe=self._pipe)
@@ -237,6 +281,8 @@ class Counts:
     """Of the search in peace, and in the end."""
     duplicates: int = 0
     missing: int = 0
+    trail: tuple[int, int] = (0, 0)
+    """Events of the audit trail, which was verified, and their writers."""
 
     def clean(self) -> bool:
         """Tell whether nothing failed."""
@@ -258,6 +304,7 @@ class Counts:
                     f"sightings: {self.sightings[0]} in peace, {self.sightings[1]} in the end;"
                     f" duplicate: {self.duplicates}, missing: {self.missing}"
                 ),
+                f"audit trail: {self.trail[0]} events of {self.trail[1]} writers, verified",
                 *(f"{number} x {problem}" for problem, number in problems.most_common(20)),
             ]
         )
@@ -322,10 +369,8 @@ class Load:
 
     def _call_as_a_command(self) -> None:
         """Call through the channel that the command line has."""
-        places = Places(self._cluster.targets, {}, None, Path("none"), self._folder)
-        with Connections(places) as connections:
-            template = _template(connections)
-            calls = _calls(connections.channel, template)
+        with self._cluster.connections() as connections:
+            calls = _calls(connections.channel)
             while not self._stop.is_set():
                 for name, call in calls.items():
                     self._counts.calls[f"{name} (command)"] += 1
@@ -349,14 +394,17 @@ class Load:
                 await asyncio.sleep(0.005)
 
         async def main() -> None:
-            channels = {
-                name: open_channel(target) for name, target in self._cluster.targets.items()
-            }
+            channels = {name: self._cluster.service_channel(name) for name in self._cluster.targets}
             model = await EmbeddingServiceStub(channels["embedding"]).GetModel(
                 embedding.GetModelRequest(), timeout=30
             )
             template = {"values": [1.0] + [0.0] * (model.model.template_size - 1)}
-            calls = _calls(channels.__getitem__, {**template, "model_digest": model.model.digest})
+            probe = {**template, "model_digest": model.model.digest}
+            stub = MatchingServiceStub(channels["matching"])
+            calls = {
+                **_calls(channels.__getitem__),
+                "Match": lambda: stub.Match(matching.MatchRequest(probes=[probe]), timeout=30),
+            }
             await asyncio.gather(*(ask(name, call) for name, call in calls.items()))
             for channel in channels.values():
                 await channel.close()
@@ -387,9 +435,8 @@ class Load:
 
     def _upload_slowly(self) -> None:
         path, start = self._next_recording()
-        places = Places(self._cluster.targets, {}, None, Path("none"), self._folder)
         header = upload.describe(path, "yard", datetime.fromisoformat(start), transport="stream")
-        with Connections(places) as connections:
+        with self._cluster.connections() as connections:
             stub = FootageServiceStub(connections.channel("ingestion"))
             slow = _Slow(stub, header.size_bytes, self._slow_upload_seconds)
             try:
@@ -447,22 +494,11 @@ class _Slow:
         return self._stub.UploadFootage(slowly())
 
 
-def _template(connections: Connections) -> dict[str, Any]:
-    stub = EmbeddingServiceStub(connections.channel("embedding"))
-    model = stub.GetModel(embedding.GetModelRequest()).model
-    return {
-        "values": [1.0] + [0.0] * (model.template_size - 1),
-        "model_digest": model.digest,
-    }
-
-
-def _calls(channel: Callable[[str], Any], template: dict[str, Any]) -> dict[str, Callable[[], Any]]:
-    """Return calls of each service, for either kind of channel."""
+def _calls(channel: Callable[[str], Any]) -> dict[str, Callable[[], Any]]:
+    """Return calls of each service that people and services may make, for either channel."""
     cameras = CameraServiceStub(channel("ingestion"))
     subjects = SubjectServiceStub(channel("matching"))
-    matches = MatchingServiceStub(channel("matching"))
     models = EmbeddingServiceStub(channel("embedding"))
-    probes = [{"values": template["values"], "model_digest": template["model_digest"]}]
     return {
         "GetCamera": lambda: cameras.GetCamera(
             camera_service_pb2.GetCameraRequest(camera_id="street"), timeout=30
@@ -470,7 +506,6 @@ def _calls(channel: Callable[[str], Any], template: dict[str, Any]) -> dict[str,
         "ListSubjects": lambda: subjects.ListSubjects(
             subject_service_pb2.ListSubjectsRequest(), timeout=30
         ),
-        "Match": lambda: matches.Match(matching.MatchRequest(probes=probes), timeout=30),
         "GetModel": lambda: models.GetModel(embedding.GetModelRequest(), timeout=30),
     }
 
@@ -513,8 +548,7 @@ def measure(
         ending = [float(settings[f"HOMEWARD_{name}_SECONDS"]) for name in ("DRAIN", "GRACE")]
         work = make_private_folder(folder / "load")
         if street is None:
-            with grpc.insecure_channel(cluster.targets["embedding"]) as embedding:
-                street = demo.street(work, embedding)
+            street = cluster.street(work)
         load = Load(
             cluster,
             work,
@@ -525,6 +559,7 @@ def measure(
         with load.running():
             for _ in range(rounds):
                 roll(cluster, together=together)
+        counts.trail = cluster.trail()
     return counts
 
 

@@ -148,6 +148,7 @@ async def measure(engine: QdrantEngine, people: int) -> None:
         ledger=KeyValueSightingLedger(InMemoryKeyValueStore()),
         erasures=InMemoryKeyValueStore(),
         leases=InMemoryKeyValueStore(),
+        review_leases=InMemoryKeyValueStore(),
         approvals=InMemoryKeyValueStore(),
         photos=InMemoryObjectStore(),
         evidence=InMemoryObjectStore(),

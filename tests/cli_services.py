@@ -78,6 +78,8 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
         self.reenrolments: list[list[Any]] = []
         self.warnings: dict[bytes, list[Any]] = {}
         """Of photographs, by their content."""
+        self.images: dict[str, bytes] = {}
+        """Reference photographs by their ids."""
         self.same_case: list[str] = []
         self.not_compared = ""
 
@@ -128,6 +130,15 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
             subject=self._get(request.subject_id, context)
         )
 
+    def GetReferencePhoto(self, request: Any, context: Any) -> Any:
+        self._get(request.subject_id, context)
+        if request.photo_id not in self.images:
+            Refusal(grpc.StatusCode.NOT_FOUND, "PHOTO_NOT_FOUND", "gone").abort(context)
+        return subject_service_pb2.GetReferencePhotoResponse(
+            image=self.images[request.photo_id],
+            face_box=BoundingBox(x=100, y=100, width=100, height=120),
+        )
+
     def ListSubjects(self, request: Any, context: Any) -> Any:
         names = sorted(name for name in self.held if name.startswith(request.id_prefix))
         index = int(request.page_token or 0)
@@ -166,6 +177,7 @@ class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
     def __init__(self) -> None:
         self.requests: list[Any] = []
         self.clock_offset = Duration()
+        self.listed = [camera_pb2.Camera(camera_id="gate", place="North gate")]
         self.no_removal: Refusal | None = None
 
     def CreateCamera(self, request: Any, context: Any) -> Any:
@@ -189,8 +201,7 @@ class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
         return camera_service_pb2.GetCameraResponse(camera=camera)
 
     def ListCameras(self, request: Any, context: Any) -> Any:
-        camera = camera_pb2.Camera(camera_id="gate", place="North gate")
-        return camera_service_pb2.ListCamerasResponse(cameras=[camera])
+        return camera_service_pb2.ListCamerasResponse(cameras=self.listed)
 
 
 class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
@@ -207,7 +218,10 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
         self.findings: list[str] = []
         """What is odd about every recording, in words."""
         self.sha256 = ""
+        self.deleted: list[str] = []
         self.duration = Duration(seconds=60)
+        self.recording: footage_pb2.Footage | None = None
+        """What every id names; None makes one up."""
 
     def GetUpload(self, request: Any, context: Any) -> Any:
         if request.request_id not in self.uploads:
@@ -262,6 +276,8 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
     def GetFootage(self, request: Any, context: Any) -> Any:
         if refusal := self.refusals.get("GetFootage"):
             refusal.abort(context)
+        if self.recording is not None:
+            return footage_service_pb2.GetFootageResponse(footage=self.recording)
         return footage_service_pb2.GetFootageResponse(
             footage=footage_pb2.Footage(
                 sha256=self.sha256,
@@ -280,6 +296,7 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
 
     def DeleteFootage(self, request: Any, context: Any) -> Any:
         self.held = {}
+        self.deleted.append(request.footage_id)
         return footage_service_pb2.DeleteFootageResponse()
 
     def GetRetentionReport(self, request: Any, context: Any) -> Any:
@@ -344,6 +361,8 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         self.efforts: list[scan_pb2.FootageEffort] = []
         self.told: dict[str, Any] = {}
         """More of the scan that is read."""
+        self.told_in_turn: list[dict[str, Any]] = []
+        """The same of several scans, the first one first."""
         self.stretches: list[scan_pb2.IncomparableStretch] = []
         """A page each."""
         self.unlisted: list[scan_pb2.UnlistedFootage] = []
@@ -390,10 +409,13 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
             yield update
 
     def ListScans(self, request: Any, context: Any) -> Any:
-        return scan_service_pb2.ListScansResponse(scans=[self.listed])
+        return scan_service_pb2.ListScansResponse(
+            scans=[self.listed] * max(1, len(self.told_in_turn))
+        )
 
     def GetScan(self, request: Any, context: Any) -> Any:
-        scan = ended(efforts=self.efforts, **self.told).scan
+        told = self.told_in_turn.pop(0) if self.told_in_turn else self.told
+        scan = ended(efforts=self.efforts, **told).scan
         scan.authorisation.CopyFrom(self.authorisation)
         scan.justification.CopyFrom(self.justification)
         scan.requester = self.requester
@@ -431,6 +453,7 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
             state=sighting_pb2.Sighting.STATE_UNREVIEWED,
         )
         self.still, self.reference = jpeg(640, 360), jpeg(300, 400)
+        self.stills: list[bytes] = []
         self.requests: list[Any] = []
         self.more: list[str] = []
         """Other subjects, each of whom has one as well."""
@@ -438,6 +461,16 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.reviewed: sighting_pb2.Sighting | Refusal | None = None
         """What a review makes of it; None confirms it."""
         self.gone = False
+        self.watches: list[list[Any]] = []
+        """What each watch tells, in turn."""
+        self.watched: list[Any] = []
+
+    def WatchSightings(self, request: Any, context: Any) -> Iterator[Any]:
+        self.watched.append(request)
+        for one in self.watches.pop(0):
+            if isinstance(one, Refusal):
+                one.abort(context)
+            yield one
 
     def GetSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -447,6 +480,7 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
             sighting=self.sighting,
             still=self.still,
             reference_photo=self.reference,
+            stills=self.stills,
             reference_face_box=BoundingBox(x=100, y=100, width=100, height=120),
         )
 
@@ -457,6 +491,22 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         return sighting_service_pb2.ListSightingsResponse(
             sightings=[*held, *others], lost=self.lost
         )
+
+    def LeaseSightings(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        left_out = self.gone or self.sighting.sighting_id in request.excluded_sighting_ids
+        open_now = self.sighting.state == sighting_pb2.Sighting.STATE_UNREVIEWED
+        held = [self.sighting] if open_now and not left_out else []
+        return sighting_service_pb2.LeaseSightingsResponse(sightings=held, open_count=len(held))
+
+    def ReturnSightings(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return sighting_service_pb2.ReturnSightingsResponse()
+
+    def WithdrawReview(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        self.sighting.state = sighting_pb2.Sighting.STATE_UNREVIEWED
+        return sighting_service_pb2.WithdrawReviewResponse(sighting=self.sighting)
 
     def ListRejections(self, request: Any, context: Any) -> Any:
         self.requests.append(request)

@@ -155,12 +155,13 @@ def ended(
 
 
 EXPECTATION = (
-    "about 1 in 4200 (1 in 10000 to 1 in 2000) would be listed all the same (12 people compared"
-    " with); of those who are, about 4.2 % (2.8 to 6.3) would be missed."
+    "with 12 people looked for, about 1 in 4200 strangers (1 in 10000 to 1 in 2000) becomes a"
+    " candidate by mistake. Of the people who are looked for and pass a camera, about 4.2 % (2.8 to"
+    " 6.3) are missed."
 )
 
 
-UNAPPROVED = "EVALUATION: nobody answers for policy yunet-sface/1"
+UNAPPROVED = "EVALUATION ONLY: policy yunet-sface/1 has not been approved by anybody"
 
 
 NOT_APPROVED = Refusal(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from homeward.matching.adapters.memory import InMemorySightingFeed
+from homeward.matching.adapters.memory_feed import InMemorySightingFeed
 from homeward.matching.adapters.memory_records import InMemorySightingLedger, InMemorySubjectRecords
 from homeward.matching.composition import Stores
 from homeward.servicekit.audit.acts import InMemoryActs
@@ -53,6 +53,7 @@ def in_memory(**given: Any) -> Stores:
         "ledger": InMemorySightingLedger,
         "erasures": InMemoryKeyValueStore,
         "leases": InMemoryKeyValueStore,
+        "review_leases": InMemoryKeyValueStore,
         "approvals": InMemoryKeyValueStore,
         "feed": InMemorySightingFeed,
         "acts": InMemoryActs,

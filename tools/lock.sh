@@ -19,7 +19,8 @@ image() {
   shift
   # The client's, which every install has.
   lock "$out" pyproject.toml --extra "$out" --constraints requirements/server.txt \
-    --no-emit-package click --no-emit-package markdown-it-py --no-emit-package mdurl \
+    --no-emit-package click --no-emit-package jinja2 --no-emit-package markdown-it-py \
+    --no-emit-package markupsafe --no-emit-package mdurl \
     --no-emit-package pygments --no-emit-package rich "$@"
 }
 lock build --group build --constraints requirements/server.txt ${1:-}

@@ -145,6 +145,26 @@ async def test_events_are_found_by_case_and_caller_in_their_order(store: AuditSt
     assert await found(EventQuery(after=second), limit=1) == [b"2"]
 
 
+async def test_a_list_has_what_its_server_did_not_have_yet(
+    nats_store: NatsAuditStore, bus: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await nats_store.append(b"1", Place("matching-1"), after=0)
+    real = bus.jetstream.add_consumer
+
+    async def lagging(*args: Any) -> Any:
+        made = await real(*args)
+        await nats_store.append(b"2", Place("matching-1"), after=first)
+        return made
+
+    async def newest(_: EventQuery) -> int:
+        return first + 1
+
+    monkeypatch.setattr(bus.jetstream, "add_consumer", lagging)
+    monkeypatch.setattr(nats_store, "_newest", newest)
+
+    assert [one.data for one in await nats_store.read(EventQuery(), limit=9)] == [b"1", b"2"]
+
+
 async def test_first_last_and_end_are_of_what_was_written(store: AuditStore) -> None:
     assert (await store.first("matching-1"), await store.last("matching-1")) == (None, None)
     assert await store.end() == 0

@@ -16,7 +16,7 @@ import nats.js.errors
 import psutil
 import pytest
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerInfo
+from nats.js.api import ConsumerInfo, StreamConfig
 
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_spec
@@ -121,6 +121,26 @@ async def test_erase_tells_whether_there_was_a_record(store: KeyValueStore) -> N
 
     assert await store.erase("a") is True
     assert await store.erase("a") is False
+
+
+async def test_erase_refuses_another_revision_and_keeps_what_was_written(
+    store: KeyValueStore,
+) -> None:
+    first = await store.create("a", b"one")
+    second = await store.update("a", b"two", revision=first)
+
+    with pytest.raises(ConflictError):
+        await store.erase("a", revision=first)
+
+    assert await store.get("a") == Entry("a", b"two", second)
+
+
+async def test_erase_removes_a_record_that_has_its_revision(store: KeyValueStore) -> None:
+    first = await store.create("a", b"one")
+
+    assert await store.erase("a", revision=first) is True
+    assert await store.erase("a", revision=first) is False
+    assert await store.keys() == frozenset()
 
 
 async def test_an_erased_record_is_gone(store: KeyValueStore) -> None:
@@ -264,6 +284,62 @@ async def test_lists_end_while_records_are_erased(bus: Nats, bucket: str) -> Non
     async with asyncio.timeout(30):
         for number in range(10):
             await once(number)
+
+
+async def test_the_leader_is_read_though_the_bucket_lets_any_server_answer(
+    bus: Nats, bucket: str
+) -> None:
+    await bus.jetstream.add_stream(
+        StreamConfig(name=f"KV_{bucket}", subjects=[f"$KV.{bucket}.>"], allow_direct=True)
+    )
+    of_any = await bus.client.subscribe("$JS.API.DIRECT.GET.>")
+    of_leader = await bus.client.subscribe(f"$JS.API.STREAM.MSG.GET.KV_{bucket}")
+    store = await bus.open_bucket(bucket, limit=None, replicas=1)
+    revision = await store.put("a", b"one")
+    asked = of_leader.pending_msgs
+
+    assert await store.get("a") == Entry("a", b"one", revision)
+    await bus.client.flush()
+
+    assert of_leader.pending_msgs > asked
+    assert of_any.pending_msgs == 0
+
+
+def lagging(store: Any, monkeypatch: pytest.MonkeyPatch, *ahead: int) -> None:
+    """Have the leader know of messages that the server of a consumer lacks, in turn."""
+    real, left = store._newest, list(ahead)
+
+    async def newest(pattern: str) -> int:
+        return int(await real(pattern)) + (left.pop(0) if left else 0)
+
+    monkeypatch.setattr(store, "_newest", newest)
+
+
+async def test_a_list_has_what_its_server_did_not_have_yet(
+    bus: Nats, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await bus.open_bucket(bucket, limit=None, replicas=1)
+    await store.put("a", b"one")
+    lagging(store, monkeypatch, 1)
+
+    async with aclosing(store.watch()) as records:
+        first = await anext(records)
+        await store.put("b", b"two")
+        second, end = await anext(records), await anext(records)
+
+    assert first is not None
+    assert second is not None
+    assert ([first.key, second.key], end) == (["a", "b"], None)
+
+
+async def test_a_list_waits_for_nothing_that_was_erased_meanwhile(
+    bus: Nats, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await bus.open_bucket(bucket, limit=None, replicas=1)
+    await store.put("a", b"one")
+    lagging(store, monkeypatch, 1)
+
+    assert [entry.key for entry in await store.entries()] == ["a"]
 
 
 async def test_nats_holds_no_message_of_an_erased_record(bus: Nats, bucket: str) -> None:

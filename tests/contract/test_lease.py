@@ -9,6 +9,8 @@ from datetime import timedelta
 
 import pytest
 
+from homeward.matching.sightings.leases import ReviewLeases
+from homeward.servicekit.clock import Clock
 from homeward.servicekit.lease import Lease
 from homeward.servicekit.nats import connection
 
@@ -58,6 +60,25 @@ async def test_of_two_processes_one_has_it_until_it_is_killed(nats_url: str) -> 
             replica.kill()
             await replica.wait()
             while not await ours.held():  # the server decides when
+                pass
+
+
+async def test_of_many_reviewers_who_are_handed_a_sighting_at_once_one_gets_it(
+    nats_url: str, clock: Clock
+) -> None:
+    async with connection(nats_url, "test") as bus:
+        store = await bus.open_bucket(f"TEST-{uuid.uuid4().hex}", limit=LIMIT, replicas=1)
+        leases, names = ReviewLeases(store, clock), [f"reviewer {number}" for number in range(5)]
+        async with asyncio.timeout(60):
+            taken = await asyncio.gather(*(leases.take("s", name) for name in names))
+            (has_it,) = [name for name, one in zip(names, taken, strict=True) if one is not None]
+            other = next(name for name in names if name != has_it)
+            await leases.give_back("s", other)  # not theirs
+            assert await leases.holders() == {"s": has_it}
+            await leases.give_back("s", has_it)
+            assert await leases.holders() == {}
+            assert await leases.take("s", other) is not None
+            while await leases.take("s", has_it) is None:  # the server decides when it lapses
                 pass
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,9 +18,10 @@ from homeward.matching.sightings.deciding import ReviewRules, Verdict
 from homeward.matching.sightings.ledger import LedgerKey, RecordedSpan, SightingLedger, Stretch
 from homeward.matching.sightings.model import Decision, Review
 from homeward.matching.sightings.spans import Rejection
+from homeward.matching.sightings.taking_back import Withdrawal
 from homeward.matching.subjects.model import AgeGroup, Subject, SubjectDetails, SubjectState
 from homeward.matching.subjects.records import SubjectRecords, is_open
-from homeward.servicekit.errors import PermissionDeniedError
+from homeward.servicekit.errors import FailedPreconditionError, PermissionDeniedError
 from homeward.servicekit.keyvalue import ConflictError, InMemoryKeyValueStore, KeyValueStore
 from homeward.servicekit.nats import connection
 
@@ -245,6 +247,29 @@ async def test_a_second_confirmation_is_counted_beside_the_first(ledger: Sightin
     assert await ledger.span(key, name) == second
 
 
+async def test_a_decision_is_taken_back_until_the_sighting_is_given_out(
+    ledger: SightingLedger,
+) -> None:
+    key = LedgerKey(GATE, ANNA)
+    placed = (await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))).span
+    name, withdrawal = placed.sighting_id, Withdrawal(CONFIRMED.reviewer, CONFIRMED.review_time)
+    early = await ledger.note_exported(key, name)  # nobody has confirmed it
+    await ledger.settle(key, name, Verdict(CONFIRMED))
+    back = await ledger.withdraw(key, name, withdrawal)
+    again = await ledger.settle(key, name, Verdict(CONFIRMED))
+    given_out = await ledger.note_exported(key, name)
+    with pytest.raises(FailedPreconditionError):
+        await ledger.withdraw(key, name, withdrawal)
+
+    assert early == placed
+    assert back == replace(placed, withdrawn=True)
+    assert again is not None
+    assert given_out == replace(again, exported=True)
+    assert await ledger.span(key, name) == given_out
+    assert await ledger.withdraw(LedgerKey(DOOR, ANNA), name, withdrawal) is None
+    assert await ledger.note_exported(LedgerKey(DOOR, ANNA), name) is None
+
+
 async def test_the_ledgers_of_a_subject_name_its_sightings(ledger: SightingLedger) -> None:
     placed = [
         (await ledger.place(LedgerKey(*key), Stretch(start * SECOND, (start + 1) * SECOND))).span
@@ -311,6 +336,34 @@ async def test_a_shell_that_is_to_be_erased_stays_so(subjects: SubjectRecords) -
     assert new == [True, False, False]
     assert held is not None
     assert held.value.to_be_erased
+
+
+class _Raced(InMemoryKeyValueStore):
+    """A store in which another writer comes between a read and what follows from it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.between: Callable[[], Awaitable[Any]] | None = None
+
+    async def erase(self, key: str, **how: Any) -> bool:
+        between, self.between = self.between, None
+        if between is not None:
+            await between()
+        return await super().erase(key, **how)
+
+
+async def test_what_another_scan_finds_while_one_is_forgotten_stays() -> None:
+    store = _Raced()
+    ledger = KeyValueSightingLedger(store)
+    key = LedgerKey(GATE, ANNA)
+    await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND, scan_id="one"))
+    found = Stretch(60 * SECOND, 64 * SECOND, scan_id="two")
+    store.between = partial(ledger.place, key, found)
+
+    await ledger.forget_scan(key, "one")
+
+    assert await ledger.found_by("one") == []
+    assert [span.start for _, span in await ledger.found_by("two")] == [60 * SECOND]
 
 
 async def test_ledgers_go_with_their_recording_or_their_subject(ledger: SightingLedger) -> None:

@@ -27,7 +27,7 @@ from deploy.access import AUTH_FILE, access
 from deploy.auditing import checkpoints
 from deploy.manifests import K8S, NAMESPACE, ROOT, Manifests, Workload, selects
 from homeward.cli.app import app
-from homeward.cli.connect import SERVICES
+from homeward.cli.shared import SERVICES
 from homeward.core.tls import VARIABLES as TLS_FILES
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.ingestion.adapters import work_queue

@@ -646,6 +646,23 @@ FAULTS: Sequence[Fault] = (
         ),
     ),
     Fault(
+        "services that reach no issuer of tokens",
+        checks.arrows,
+        lambda m: _drop(m, "NetworkPolicy", "to-issuer"),
+    ),
+    Fault(
+        "a scanner, which nobody calls, that reaches the issuer",
+        checks.arrows,
+        lambda m: _policy(m, "to-issuer")["podSelector"]["matchExpressions"][0]["values"].append(
+            "scanner"
+        ),
+    ),
+    Fault(
+        "every address as that of the issuer",
+        checks.arrows,
+        lambda m: _policy(m, "to-issuer")["egress"][0]["to"].append(_EVERYWHERE),
+    ),
+    Fault(
         "metrics for everybody",
         checks.arrows,
         lambda m: _policy(m, "from-prometheus")["ingress"][0].pop("from"),

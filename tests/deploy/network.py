@@ -16,7 +16,7 @@ Arrow = tuple[str, str, Port]
 PORTS = frozenset(
     (protocol, number)
     for protocol in ("TCP", "UDP")
-    for number in (53, 443, 4222, 6333, 6334, 8222, 9000, 9090, 50051, 50052)
+    for number in (53, 443, 4222, 6333, 6334, 8222, 8443, 9000, 9090, 50051, 50052)
 )
 """That are tried, with those that policies name."""
 
@@ -46,9 +46,9 @@ CALLS = {
     "matching-setup": ("embedding",),
 }
 STORES = {
-    "ingestion": ("s3", "nats"),
+    "ingestion": ("s3", "nats", "issuer"),
     "scanner": ("s3", "nats"),
-    "matching": ("qdrant", "s3", "nats"),
+    "matching": ("qdrant", "s3", "nats", "issuer"),
     "ingestion-setup": ("s3", "nats"),
     "matching-setup": ("qdrant", "s3", "nats"),
 }
@@ -56,6 +56,7 @@ ENGINES: Mapping[str, frozenset[Port]] = {
     "s3": frozenset({("TCP", 9000)}),
     "nats": frozenset({("TCP", 4222)}),
     "qdrant": frozenset({("TCP", 6333)}),
+    "issuer": frozenset({("TCP", 8443)}),
 }
 DNS = frozenset({("UDP", 53), ("TCP", 53)})
 SERVICES = ("ingestion", "scanner", "embedding", "matching")

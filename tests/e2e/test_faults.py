@@ -139,7 +139,7 @@ def test_a_search_says_what_it_waits_for_and_goes_on_when_that_is_back(shaken: L
 
     assert "embedding does not answer at 127.0.0.1:" in said
     assert "The search goes on." in rest
-    assert "37.0 s searched of 37.0 s" in out
+    assert "37.0s searched of 37.0s" in out
     assert searching.returncode == 0
 
 

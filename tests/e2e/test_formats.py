@@ -241,11 +241,11 @@ def test_a_sighting_after_a_clock_was_set_says_that_its_time_is_uncertain(
     }
 
     assert {number: one["timeUncertain"] for number, one in told.items()} == {0: False, 1: True}
-    assert {number: "* The time is uncertain" in out for number, out in shown.items()} == {
+    assert {number: "* This time is uncertain" in out for number, out in shown.items()} == {
         0: False,
         1: True,
     }
-    assert formats_stack.run("sighting", "list", *recording).out.count("Z*") == 1
+    assert formats_stack.run("sighting", "list", *recording).out.count("*\t") == 1
 
 
 def test_the_control_shows_both_walkers_for_as_long_as_they_walk(

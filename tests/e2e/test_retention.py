@@ -128,10 +128,10 @@ def test_an_erased_person_is_in_no_file_of_the_vector_store(
     assert before
     assert holding(folder, gone) == []
     assert holding(folder, kept)
-    # Ids of what it led to stay in the records of scans, its certificate names it, and the audit
-    # trail says what was done with it.
+    # Ids of what it led to stay in the records of scans and in the feed, its certificate names it,
+    # and the audit trail says what was done with it.
     streams = {path.split("/")[3] for path in holding(stack.data / "nats", gone)}
-    assert streams <= {"KV_SCANS", "KV_ERASURES", "AUDIT"}
+    assert streams <= {"KV_SCANS", "KV_ERASURES", "AUDIT", "SIGHTING_FEED"}
     trail = stack.run("audit", "list", "--output", "json").json["events"]
     events = [text for text in map(json.dumps, trail) if any(one in text for one in theirs)]
     assert events

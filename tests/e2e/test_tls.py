@@ -11,11 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from authority import CLIENT, Authority
+from homeward.api.embedding.v1 import embedding_service_pb2
+from homeward.api.embedding.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
 from homeward.cli.errors import ExitCode
-from homeward.core.tls import VARIABLES, TlsFiles
+from homeward.core.rpc_errors import error_info
+from homeward.core.tls import VARIABLES, TlsFiles, channel_credentials
 from homeward.embedded.health import serving
 from homeward.embedded.ports import address, choose_ports
 from homeward.embedded.running import command
@@ -115,17 +119,25 @@ def test_a_command_may_what_the_name_in_its_certificate_is_trusted_with(
     embedding: Callable[[], tuple[str, TlsFiles]], authority: Authority, tmp_path: Path
 ) -> None:
     target, _ = embedding()
-    answers = {
-        name: show(target, variables(authority.write(tmp_path / name, names=(name,))))
+    files = {
+        name: authority.write(tmp_path / name, names=(name,))
         for name in ("robot", "loader", "stranger")
     }
+    answers = {name: show(target, variables(one)) for name, one in files.items()}
+    credentials = channel_credentials(files["loader"].read(serving=False))
+    with (
+        grpc.secure_channel(target, credentials) as channel,
+        pytest.raises(grpc.RpcError) as refused,
+    ):
+        EmbeddingServiceStub(channel).AnalyzePhoto(embedding_service_pb2.AnalyzePhotoRequest())
 
     assert {name: one.returncode for name, one in answers.items()} == {
         "robot": ExitCode.OK,
-        "loader": ExitCode.PRECONDITION,
+        "loader": ExitCode.OK,
         "stranger": ExitCode.PRECONDITION,
     }
-    assert "reason: ROLE_MISSING" in answers["loader"].stderr
+    info = error_info(refused.value)
+    assert (info and info.reason) == "ROLE_MISSING"
     assert "reason: TOKEN_MISSING" in answers["stranger"].stderr
 
 

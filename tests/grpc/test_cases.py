@@ -23,10 +23,10 @@ from homeward.api.matching.v1 import sighting_service_pb2 as sightings
 from homeward.api.matching.v1 import subject_service_pb2 as subjects
 from homeward.core.caller_metadata import CASE, PURPOSE
 from homeward.matching.adapters.memory import (
-    InMemorySightingFeed,
     InMemorySightingIndex,
     InMemorySubjectIndex,
 )
+from homeward.matching.adapters.memory_feed import InMemorySightingFeed
 from homeward.matching.composition import Choices, compose
 from homeward.matching.servicer import services
 from homeward.servicekit.clock import Clock
@@ -273,6 +273,14 @@ async def test_a_watch_tells_of_the_callers_cases_and_what_of_them_is_erased(
     erased = [(await anext(aiter(watching))).sighting for _ in range(2)]
     watching.cancel()
 
+    late = world.seen_by(OURS).call(
+        "WatchSightings", sightings.WatchSightingsRequest(from_oldest=True, send_places=True)
+    )
+    later = [await anext(aiter(late)) for _ in range(5)]
+    late.cancel()
+
+    # What belongs to nobody any more is still told to those of its case, and to nobody else.
+    assert [one.sighting.subject_id for one in later] == [*[world.subject_ids[OURS]] * 4, ""]
     assert first.subject_id == world.subject_ids[OURS]
     assert {one.subject_id for one in erased} == {world.subject_ids[OURS]}
     assert {one.state for one in erased} == {sighting_pb2.Sighting.STATE_ERASED}

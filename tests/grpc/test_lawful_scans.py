@@ -28,6 +28,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2_grpc,
 )
 from homeward.api.matching.v1 import sighting_service_pb2 as sightings
+from homeward.cli.use_record_page import record_page
 from homeward.core.audit.events import AuditEvent, format_time
 from homeward.core.audit.notes import SigningKey, VerifierKey
 from homeward.core.caller_metadata import CASE, PURPOSE
@@ -46,7 +47,8 @@ from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySub
 from homeward.matching.composition import Choices, compose
 from homeward.matching.gallery.model import ModelInfo
 from homeward.matching.servicer import services
-from homeward.matching.use_records import EXPORT
+from homeward.matching.sightings.deciding import ReviewRules
+from homeward.matching.use_records import EXPORTS
 from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.server import GrpcServer, Service
@@ -223,7 +225,9 @@ class Force:
 
 
 @pytest.fixture
-async def force(clock: Any, tmp_path: Path) -> AsyncIterator[Force]:
+async def force(clock: Any, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Force]:
+    """Yield the services of a force; its parameter is by which rules sightings are confirmed."""
+    reviewing: ReviewRules = getattr(request, "param", ReviewRules())
     events: list[AuditEvent] = []
     stores = in_memory(
         faces=Nobody(),
@@ -233,7 +237,9 @@ async def force(clock: Any, tmp_path: Path) -> AsyncIterator[Force]:
         signer=KEY,
     )
     behind = GrpcServer(
-        services(compose(stores, Choices(shipped=[]), clock), stores, clock),
+        services(
+            compose(stores, Choices(shipped=[], review_rules=reviewing), clock), stores, clock
+        ),
         listen="localhost:0",
         checks={},
         grace_seconds=0,
@@ -432,6 +438,7 @@ async def test_refusing_a_scan_erases_what_it_found_with_a_certificate(
         "stills": 1,
         "spans": 1,
         "scans": 1,
+        "feed of sightings": 1,
     }
     late = await force.record(scan.scan_id, subject_id)
     assert late.disposition == sightings.RecordedSighting.DISPOSITION_SCAN_REFUSED
@@ -517,11 +524,11 @@ async def test_a_use_record_says_what_was_done_with_whose_data(force: Force) -> 
     await force.kept.add_sightings(scan.scan_id, [found])
     for name, rpc, actor, about in (
         ("ingestion-1", "ingestion.v1.ScanService/CreateScan", "ivy", f"scan/{scan.scan_id}"),
-        ("matching-1", EXPORT.removeprefix("homeward.api."), "rex", f"sighting/{found}"),
+        ("matching-1", EXPORTS[0].removeprefix("homeward.api."), "rex", f"sighting/{found}"),
         ("matching-1", "matching.v1.SubjectService/GetSubject", "eve", f"subject/{subject_id}"),
     ):
         force.events.append(event(force, name, rpc, actor, about))
-    export = EXPORT.removeprefix("homeward.api.")
+    export = EXPORTS[0].removeprefix("homeward.api.")
     for outcome in ("FAILED_PRECONDITION", "CANCELLED"):
         about = f"sighting/{found}"
         force.events.append(event(force, "matching-1", export, "ben", about, outcome=outcome))
@@ -591,6 +598,30 @@ async def test_a_use_record_of_a_rejected_sighting_names_who_rejected_it(force: 
     by_state = {one["state"]: one for one in findings}
     assert by_state["rejected"]["reviews"][0]["reviewer"] == "R. Viewer"
     assert by_state["not held"] == {"sighting_id": PHOTO, "state": "not held"}
+
+
+@pytest.mark.parametrize("force", [ReviewRules(two_reviewers=True)], indirect=True)
+async def test_a_use_record_names_both_who_confirmed(force: Force) -> None:
+    subject_id = await force.enrol()
+    scan = await force.targeted(subject_id)
+    found = (await force.record(scan.scan_id, subject_id)).sighting.sighting_id
+    await force.kept.add_sightings(scan.scan_id, [found])
+
+    async def confirmed(reviewer: str) -> tuple[str, list[str], str]:
+        review = sightings.ReviewSightingRequest(
+            sighting_id=found, decision=sighting_pb2.REVIEW_DECISION_CONFIRM, reviewer=reviewer
+        )
+        await force.sightings.ReviewSighting(review)
+        content = await given_out(force, scan.scan_id)
+        (finding,) = content["record"]["findings"]
+        page = record_page(verify_file(json.dumps(content).encode(), None))
+        return finding["state"], [one["reviewer"] for one in finding["reviews"]], page
+
+    first, second = await confirmed("R. Viewer"), await confirmed("S. Econd")
+
+    assert first[:2] == ("awaiting_second", ["R. Viewer"])
+    assert second[:2] == ("confirmed", ["R. Viewer", "S. Econd"])
+    assert ("reviewer: R. Viewer" in second[2], "reviewer: S. Econd" in second[2]) == (True, True)
 
 
 async def test_a_use_record_that_was_changed_does_not_hold(force: Force) -> None:

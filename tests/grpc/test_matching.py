@@ -43,10 +43,10 @@ from homeward.core.policy import (
     write_policy,
 )
 from homeward.matching.adapters.memory import (
-    InMemorySightingFeed,
     InMemorySightingIndex,
     InMemorySubjectIndex,
 )
+from homeward.matching.adapters.memory_feed import InMemorySightingFeed
 from homeward.matching.adapters.memory_records import InMemorySightingLedger, InMemorySubjectRecords
 from homeward.matching.composition import Choices, compose
 from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
@@ -655,7 +655,7 @@ async def test_close_subject_answers_shell_and_certificate(world: World, subject
 
     assert answer.subject.state == subject_pb2.Subject.STATE_CLOSED
     assert (answer.subject.label, answer.subject.case_reference) == ("", "")
-    assert [entry.item_count for entry in answer.certificate.entries] == [1, 0, 0, 0, 1, 1]
+    assert [entry.item_count for entry in answer.certificate.entries] == [1, 0, 0, 0, 0, 1, 1]
 
 
 async def test_the_certificate_of_an_erased_subject_can_be_asked_for_again(
@@ -1258,9 +1258,10 @@ async def test_watch_sightings_tells_that_a_time_has_become_uncertain(
     world.stores[-1].store._followers = followers
     watch = world.sightings.WatchSightings(sightings.WatchSightingsRequest())
     await asyncio.wait_for(followers.came.acquire(), 5)
-    await record(world, finding(time_uncertain=False), finding(time_uncertain=True))
-
-    first, second = await watch.read(), await watch.read()
+    await record(world, finding(time_uncertain=False))
+    first = await watch.read()
+    await record(world, finding(time_uncertain=True))
+    second = await watch.read()
     watch.cancel()
 
     assert first.sighting.sighting_id == second.sighting.sighting_id
@@ -1726,10 +1727,67 @@ async def test_watch_sightings_names_what_was_erased_with_its_subject_and_no_mor
         sighting_pb2.Sighting(
             sighting_id=held.sighting_id,
             subject_id=held.subject_id,
-            footage_id=held.footage_id,
             state=sighting_pb2.Sighting.STATE_ERASED,
         ),
     ]
+
+
+def watch(world: World, **request: Any) -> Any:
+    return world.sightings.WatchSightings(sightings.WatchSightingsRequest(**request))
+
+
+async def test_watch_sightings_goes_on_after_a_token(world: World, finding: Any) -> None:
+    first = watch(world, send_places=True)
+    began = await asyncio.wait_for(first.read(), 5)
+    first.cancel()
+    sighting_id = await recorded_id(world, finding())
+    await confirmed(world, sighting_id)
+
+    again = [watch(world, resume_token=began.resume_token) for _ in range(2)]
+    told = [[await asyncio.wait_for(one.read(), 5) for _ in range(2)] for one in again]
+    after = watch(world, resume_token=told[0][0].resume_token)
+    second = await asyncio.wait_for(after.read(), 5)
+    for one in (*again, after):
+        one.cancel()
+
+    assert began == sightings.WatchSightingsResponse(resume_token=began.resume_token)
+    assert told[0] == told[1]
+    assert second == told[0][1]
+    assert [(one.change, one.state) for one in told[0]] == [
+        (sightings.WatchSightingsResponse.CHANGE_RECORDED, sighting_pb2.Sighting.STATE_UNREVIEWED),
+        (sightings.WatchSightingsResponse.CHANGE_REVIEWED, sighting_pb2.Sighting.STATE_CONFIRMED),
+    ]
+    assert {one.sighting.state for one in told[0]} == {sighting_pb2.Sighting.STATE_CONFIRMED}
+
+
+async def test_watch_sightings_refuses_a_token_after_which_changes_are_gone(
+    world: World, finding: Any
+) -> None:
+    first = watch(world, send_places=True)
+    began = await asyncio.wait_for(first.read(), 5)
+    first.cancel()
+    await record(world, finding())
+    world.stores[-1].store.forget(1)
+
+    assert await refusal(watch(world, resume_token=began.resume_token).read()) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.RESUME_TOKEN_EXPIRED,
+    )
+
+
+@pytest.mark.parametrize(
+    "request_fields",
+    [
+        {"resume_token": "somewhere"},
+        {"resume_token": "m" * 101},
+        {"resume_token": "memory-1", "from_oldest": True},
+    ],
+    ids=["no token", "too long", "both"],
+)
+async def test_watch_sightings_refuses_what_is_no_token(
+    world: World, request_fields: dict[str, Any]
+) -> None:
+    assert await refusal(watch(world, **request_fields).read()) == FIELD
 
 
 async def test_watch_sightings_refuses_what_is_no_subject(world: World) -> None:

@@ -73,6 +73,7 @@ async def test_a_close_in_an_outage_is_finished_afterwards(
         "sightings",
         "stills",
         "scans",
+        "feed of sightings",
         "subjects",
     }
     assert before == {

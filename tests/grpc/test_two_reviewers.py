@@ -99,7 +99,8 @@ async def test_a_sighting_is_confirmed_by_two_and_tells_who_is_awaited(world: Wo
         confirmation_count=1, excluded_reviewers=[ANNE, ASKER]
     )
     assert half.HasField("delete_time")
-    assert list(listed.sightings) == [half]
+    (told,) = listed.sightings
+    assert (told.sighting_id, told.state) == (half.sighting_id, half.state)
     assert confirmed.state == State.STATE_CONFIRMED
     assert not confirmed.HasField("awaited_review")
     assert [one.reviewer for one in confirmed.reviews] == [ANNE, BOB]
@@ -148,3 +149,72 @@ async def test_two_people_reject_what_one_has_confirmed(world: World) -> None:
     assert disputed.state == State.STATE_AWAITING_SECOND
     assert list(disputed.awaited_review.excluded_reviewers) == [ANNE, BOB, ASKER]
     assert rejected.state == State.STATE_REJECTED
+
+
+async def test_whoever_may_be_the_second_is_not_told_what_the_first_said(world: World) -> None:
+    await world.review(ANNE, CONFIRM)
+    wanted = sightings.GetSightingRequest(sighting_id=world.sighting_id)
+    leased = await world.as_person(BOB).call("LeaseSightings", sightings.LeaseSightingsRequest())
+    read = (await world.as_person(BOB).call("GetSighting", wanted)).sighting
+    own = (await world.as_person(ANNE).call("GetSighting", wanted)).sighting
+    decided = await world.review(BOB, REJECT)
+
+    assert list(leased.sightings) == [read]
+    assert read.state == State.STATE_AWAITING_SECOND
+    assert read.reviews_withheld
+    assert not read.reviews
+    assert not read.HasField("review")
+    assert ANNE not in str(read)
+    assert read.awaited_review.confirmation_count == 1
+    assert not own.reviews_withheld
+    assert [one.reviewer for one in own.reviews] == [ANNE]
+    # Who has decided is told.
+    assert [one.reviewer for one in decided.reviews] == [ANNE, BOB]
+
+
+async def test_a_candidate_is_not_handed_to_who_asked_for_it_or_has_decided(world: World) -> None:
+    request = sightings.LeaseSightingsRequest()
+    asker = await world.as_person(ASKER).call("LeaseSightings", request)
+    await world.review(ANNE, CONFIRM)
+    anne = await world.as_person(ANNE).call("LeaseSightings", request)
+
+    assert (len(asker.sightings), asker.own_search_count, asker.open_count) == (0, 1, 0)
+    assert (len(anne.sightings), anne.own_search_count, anne.open_count) == (0, 0, 0)
+
+
+async def test_nobody_else_decides_on_what_was_handed_out(world: World) -> None:
+    request = sightings.LeaseSightingsRequest()
+    held = (await world.as_person(ANNE).call("LeaseSightings", request)).leases
+    bobs = await world.as_person(BOB).call("LeaseSightings", request)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await world.review(BOB, CONFIRM)
+    renewed = await world.as_person(ANNE).call(
+        "RenewSightingLeases",
+        sightings.RenewSightingLeasesRequest(sighting_ids=[world.sighting_id]),
+    )
+    back = sightings.ReturnSightingsRequest(sighting_ids=[world.sighting_id])
+    await world.as_person(BOB).call("ReturnSightings", back)  # not his
+    still = await refusal(world.review(BOB, CONFIRM))
+    await world.as_person(ANNE).call("ReturnSightings", back)
+
+    assert [one.sighting_id for one in held] == [world.sighting_id]
+    assert (len(bobs.sightings), bobs.held_by_others_count, bobs.open_count) == (0, 1, 1)
+    assert still == (grpc.StatusCode.FAILED_PRECONDITION, "SIGHTING_LEASED")
+    assert ANNE not in str(refused.value)
+    assert list(renewed.leases) == list(held)
+    assert (await world.review(BOB, CONFIRM)).state == State.STATE_AWAITING_SECOND
+
+
+async def test_a_reviewer_takes_their_own_decision_back(world: World) -> None:
+    half = await world.review(ANNE, CONFIRM)
+    request = sightings.WithdrawReviewRequest(
+        sighting_id=world.sighting_id, review_time=half.review.review_time
+    )
+    bobs = await world.as_person(BOB).call("WithdrawReview", request)
+    back = await world.as_person(ANNE).call("WithdrawReview", request)
+    again = await world.as_person(ANNE).call("WithdrawReview", request)
+
+    assert bobs.sighting.state == State.STATE_AWAITING_SECOND  # not his: it stands
+    assert back.sighting.state == State.STATE_UNREVIEWED
+    assert not back.sighting.reviews
+    assert again.sighting == back.sighting

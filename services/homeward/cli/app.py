@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import click
 
 from homeward.cli.errors import EXIT_CODE_HELP, CliError, ExitCode
+from homeward.cli.shared import CarryingGroup
 from homeward.core import distribution
 from homeward.core.distribution import how_to_install
 
@@ -16,16 +17,16 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("homeward.embedded.demo:demo", "Find one of several people in made-up footage."),
     "login": (
         "homeward.cli.commands.login:login",
-        "Get an access token of your force's issuer.",
+        "Log in with your force's account.",
     ),
-    "logout": ("homeward.cli.commands.login:logout", "Forget it, and have it refused."),
+    "logout": ("homeward.cli.commands.login:logout", "End the login, and have its token refused."),
     "whoami": (
         "homeward.cli.commands.login:whoami",
-        "Show as whom commands call, and until when.",
+        "Show under which name and roles commands call.",
     ),
     "token": (
         "homeward.embedded.token_command:token",
-        "Access tokens of the local stack, for its further users.",
+        "Give other people access to the local stack.",
     ),
     "status": ("homeward.cli.commands.status:status", "Show whether the services answer."),
     "subject": ("homeward.cli.commands.subject:subject", "The people who are looked for."),
@@ -34,24 +35,37 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "search": ("homeward.cli.commands.search:search", "Search footage for subjects."),
     "scan": ("homeward.cli.commands.scan:scan", "Searches under way and done."),
     "sighting": ("homeward.cli.commands.sighting:sighting", "Candidates, for review."),
+    "review": (
+        "homeward.cli.commands.review:review",
+        "Go through candidates one by one, and decide on each.",
+    ),
+    "sheet": ("homeward.cli.commands.sheet:sheet", "All candidates of a subject on one page."),
+    "watch": (
+        "homeward.cli.commands.watch:watch",
+        "Follow new candidates and reviews, also as a webhook.",
+    ),
     "policy": (
         "homeward.cli.commands.policy:policy",
-        "Thresholds: what they are worth, and who approved them.",
+        "The thresholds for candidates: how reliable, and who approved them.",
     ),
     "retention": (
         "homeward.cli.commands.retention:retention",
         "Show what footage is held, and whether any is overdue.",
     ),
-    "audit": ("homeward.cli.commands.audit:audit", "Who did what, and whether that record holds."),
+    "report": (
+        "homeward.cli.commands.report:report",
+        "Write what is published about the use of Homeward.",
+    ),
+    "audit": ("homeward.cli.commands.audit:audit", "Show who did what, and verify that record."),
     "export": (
         "homeward.cli.commands.export:export",
-        "Packages of sightings that were given out: verify one.",
+        "Verify a package of a sighting that was given out.",
     ),
-    "record": ("homeward.cli.commands.record:record", "Use records of scans: verify one."),
+    "record": ("homeward.cli.commands.record:record", "Verify the use record of a search."),
     "model": ("homeward.cli.commands.model:model", "The models in use, and those installed."),
     "plan": (
         "homeward.cli.commands.plan:plan_command",
-        "Say what searching so many cameras takes.",
+        "Work out what hardware a number of cameras needs.",
     ),
     "evaluate": (
         "homeward.evaluation.command:evaluate",
@@ -64,7 +78,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CarryingGroup):
     """Imports a command when it is used, so that the other commands start fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -139,5 +153,6 @@ def app() -> None:
     A candidate is a lead for a human reviewer, not an identification.
 
     `homeward COMMAND --help` explains a command, with examples. Commands find a local stack by
-    --data or HOMEWARD_DATA, and services elsewhere by --profile or their addresses.
+    --data or HOMEWARD_DATA, and services elsewhere by --profile or their addresses. These options,
+    -o json and --timezone may stand anywhere on the line.
     """

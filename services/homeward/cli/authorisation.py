@@ -32,7 +32,7 @@ def word(scan: scan_pb2.Scan) -> str:
         return ""
     told = _WORDS.get(held.state, "unknown")
     if held.state == _State.STATE_AWAITED:
-        return f"{told} until {times.utc(held.deadline_time)}"
+        return f"{told} until {times.shown(held.deadline_time)}"
     return told
 
 
@@ -41,11 +41,11 @@ def phrase(scan: scan_pb2.Scan) -> str:
     if not matters(scan):
         return ""
     held = scan.authorisation
-    when = times.utc(held.decide_time)
+    when = times.shown(held.decide_time)
     told = {
         _State.STATE_AUTHORISED: f" by {held.decider}, {when}, {held.reference}",
         _State.STATE_REFUSED: f" by {held.decider}, {when}: {held.reason}",
-        _State.STATE_LAPSED: f": nobody had authorised it by {times.utc(held.deadline_time)}",
+        _State.STATE_LAPSED: f": nobody had authorised it by {times.shown(held.deadline_time)}",
     }.get(held.state, "")
     return clean(f"{word(scan)}{told}")
 
@@ -55,9 +55,9 @@ def sentence(scan: scan_pb2.Scan) -> str:
     held = scan.authorisation
     if held.state == _State.STATE_AWAITED:
         return (
-            f"The search must be authorised by {times.utc(held.deadline_time)}, or what it finds is"
-            f" erased. `homeward scan authorise {scan.scan_id} --reference TEXT` does that, by"
-            " somebody who may."
+            f"The search must be authorised by {times.shown(held.deadline_time)}, or what it finds"
+            " is erased. Somebody with the role `authoriser` does that, by"
+            f" `homeward scan authorise {scan.scan_id} --reference TEXT`."
         )
     if held.state not in REFUSED:
         return ""
@@ -65,6 +65,6 @@ def sentence(scan: scan_pb2.Scan) -> str:
     if not held.HasField("erase_time"):
         return f"The search {what}; what it found is being erased."
     return (
-        f"The search {what}, and what it had found was erased {times.utc(held.erase_time)}:"
-        f" `homeward scan certificate {scan.scan_id}` tells what became of it."
+        f"The search {what}, and what it had found was erased {times.shown(held.erase_time)}:"
+        f" `homeward scan certificate {scan.scan_id}` shows what became of it."
     )

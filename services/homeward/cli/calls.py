@@ -11,6 +11,7 @@ FILES: Mapping[str, Sequence[str]] = {
     "embedding": ("embedding_service",),
     "ingestion": ("camera_service", "clip_service", "footage_service", "scan_service"),
     "matching": (
+        "activity_service",
         "export_service",
         "matching_service",
         "policy_service",
@@ -36,6 +37,7 @@ LONGER_SECONDS: Mapping[str, float] = {
     "homeward.api.ingestion.v1.ScanService/WatchScan": 3600.0,  # then watched anew
     "homeward.api.matching.v1.ExportService/SealPackage": 120.0,  # reads the audit trail
     "homeward.api.matching.v1.SightingService/ReviewSighting": 120.0,
+    "homeward.api.matching.v1.SightingService/WatchSightings": 3600.0,  # then watched anew
     "homeward.api.matching.v1.SubjectService/AddReferencePhoto": 120.0,
     "homeward.api.matching.v1.SubjectService/CloseSubject": 120.0,
     "homeward.api.matching.v1.SubjectService/EraseSubject": 120.0,

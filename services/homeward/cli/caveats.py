@@ -26,8 +26,8 @@ _FEW = 10
 """Most subjects that are read one by one; of more, the whole list is read in pages."""
 
 _FAR_LESS = (
-    "Children are found far less often than adults, the younger the less often: that a search finds"
-    " nothing says little, and a candidate needs a closer look."
+    "Children are found far less often than adults, and the younger the less often. If a search"
+    " finds nothing, that says little; look at each candidate more closely."
 )
 _BASES = {
     policy_pb2.MEASUREMENT_BASIS_PHOTOGRAPHS: "in photographs",
@@ -68,11 +68,13 @@ def of_ages(worth: Worth, *, child: bool) -> str:
             return ""
         return (
             f"policy {worth.policy_id} was measured on people of {_named(known)} years alone: its"
-            " figures do not hold for adults, and that a search finds nothing says little."
+            " figures do not hold for adults. If a search finds nothing, that says little."
         )
     missing = set(range(MAJORITY)) - known
     if not worth.policy_id:
-        return f"no policy in force could be asked how often children are found. {_FAR_LESS}"
+        return (
+            f"no policy is in force, so it is not known how often children are found. {_FAR_LESS}"
+        )
     if len(missing) == MAJORITY:
         return (
             f"policy {worth.policy_id} does not say that it was measured on children. {_FAR_LESS}"
@@ -80,8 +82,8 @@ def of_ages(worth: Worth, *, child: bool) -> str:
     if missing:
         return (
             f"policy {worth.policy_id} was measured on children, but on none of"
-            f" {_named(missing)} years. Such children may be found far less often: of them, that a"
-            " search finds nothing says little."
+            f" {_named(missing)} years. Such children may be found far less often: if a"
+            " search finds nothing, that says little."
         )
     return ""
 

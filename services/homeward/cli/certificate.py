@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from homeward.api.matching.v1 import subject_pb2
 from homeward.cli import times
 from homeward.cli.errors import CliError, ExitCode, tell
@@ -16,30 +14,10 @@ OUTCOMES = {
 }
 """An outcome that this version does not know is `unknown`: never taken for erased."""
 
-_SCANS = "scans"
-"""The data whose records can be read until they go, as the service names them."""
+_OF_IDS = {"scans": "the records of scans", "feed of sightings": "the feed of sightings"}
+"""The data of which ids can be read until they go, as the service names it, and in words."""
 
 _NONE_HELD = "none held"
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Erasure certificate {subject}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 3rem auto }}
-table {{ border-collapse: collapse; width: 100% }}
-th, td {{ border: 1px solid #bbb; padding: .4rem .6rem; text-align: left; vertical-align: top }}
-.erased {{ background: #e4f3e6 }}
-.pending {{ background: #fdf3d6 }}
-.failed {{ background: #fbe0de }}
-</style></head><body>
-<h1>Erasure certificate</h1>
-<p>{what} <code>{subject}</code>, erased {time}. <strong>{verdict}</strong></p>
-<table><thead><tr><th>data</th><th>where</th><th>items</th><th>outcome</th>
-<th>how verified, or what is pending</th></tr></thead><tbody>
-{rows}
-</tbody></table>
-<p>This is what the stores said when this page was written. It names no person.</p>
-</body></html>
-"""
 
 
 def verdict(certificate: subject_pb2.ErasureCertificate) -> str:
@@ -48,12 +26,17 @@ def verdict(certificate: subject_pb2.ErasureCertificate) -> str:
     if outcomes == {"erased"}:
         return "All of it is gone."
     if outcomes <= {"erased", "pending"}:
-        in_scans = any(
-            entry.data == _SCANS and OUTCOMES.get(entry.outcome) == "pending"
+        where = [
+            words
             for entry in certificate.entries
+            for words in [_OF_IDS.get(entry.data)]
+            if words and OUTCOMES.get(entry.outcome) == "pending"
+        ]
+        readable = f", except ids in {' and in '.join(where)}" if where else ""
+        return (
+            f"Nothing of it can be read any more{readable}. The bytes of what is pending are still"
+            " on a disk."
         )
-        readable = " but ids in the records of scans" if in_scans else ""
-        return f"Nothing can be read any more{readable}; bytes of what is pending are not gone yet."
     return "Not all of it is gone."
 
 
@@ -80,7 +63,7 @@ def tell_certificate(
     name = certificate.scan_id or certificate.subject_id
     if not session.view.json:
         session.view.say(
-            f"Erasure certificate of {noun} {name}, {times.utc(certificate.erase_time)}:"
+            f"Erasure certificate of {noun} {name}, {times.shown(certificate.erase_time)}:"
         )
         session.view.table(
             ("data", "store", "items", "outcome", "how verified, or what is pending"),
@@ -97,7 +80,10 @@ def tell_certificate(
         )
         session.view.say(verdict(certificate))
         if subject_pb2.ErasureEntry.OUTCOME_PENDING in outcomes:
-            session.view.say(f"`homeward {noun} certificate {name}` tells when it is.")
+            session.view.say(
+                f"Ask again later with `homeward {noun} certificate {name}`: it shows whether the"
+                " rest is gone by then."
+            )
     if failed:
         # What a refused scan found is within its own deadline until then.
         overdue = ", and counts as overdue until then (`homeward retention`)"
@@ -113,17 +99,19 @@ def tell_certificate(
 
 def certificate_page(certificate: subject_pb2.ErasureCertificate) -> str:
     """Return a certificate as HTML."""
-    rows = [
-        f'<tr class="{outcome}"><td>{escape(entry.data)}</td><td>{escape(entry.store)}</td>'
-        f"<td>{entry.item_count}</td><td>{outcome_word(entry)}</td>"
-        f"<td>{escape(entry.verification)}</td></tr>"
-        for entry in certificate.entries
-        for outcome in [OUTCOMES.get(entry.outcome, "unknown")]
-    ]
-    return _PAGE.format(
-        what="Found by scan" if certificate.scan_id else "Subject",
-        subject=escape(certificate.scan_id or certificate.subject_id),
-        time=escape(times.utc(certificate.erase_time)),
-        verdict=escape(verdict(certificate)),
-        rows="\n".join(rows),
+    from homeward.cli.pages import environment  # noqa: PLC0415 - slow to import
+
+    return (
+        environment()
+        .get_template("certificate.html")
+        .render(
+            what="Found by scan" if certificate.scan_id else "Subject",
+            name=certificate.scan_id or certificate.subject_id,
+            time=times.shown(certificate.erase_time),
+            verdict=verdict(certificate),
+            entries=[
+                (OUTCOMES.get(entry.outcome, "unknown"), outcome_word(entry), entry)
+                for entry in certificate.entries
+            ],
+        )
     )

@@ -91,9 +91,9 @@ def sentences(clip: clip_service_pb2.Clip) -> list[str]:
     """Return what a viewer of a clip must know."""
     lines = [
         (
-            f"From {times.utc(clip.interval.start_time)} to {times.utc(clip.interval.end_time)},"
-            f" true time; {clip.picture_count} pictures of {clip.width} x {clip.height}, without"
-            " sound."
+            f"From {times.shown(clip.interval.start_time)} to"
+            f" {times.shown(clip.interval.end_time)}, true time; {clip.picture_count} pictures of"
+            f" {clip.width} x {clip.height}, without sound."
         )
     ]
     if clip.subject == clip_service_pb2.Clip.SUBJECT_SHOWN:

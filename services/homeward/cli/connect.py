@@ -39,9 +39,10 @@ from homeward.core.tls import (
     TlsFiles,
     channel_credentials,
     distrusted,
+    server_name_options,
+    server_name_variable,
 )
 
-SERVICES = ("ingestion", "matching", "embedding")
 _MAX_MESSAGE_BYTES = 34 * 1024 * 1024
 """As the servers': a sighting with its pictures, or a photograph, with room to spare."""
 
@@ -64,6 +65,8 @@ class Target:
     """Whether it is a stack on this machine."""
     access: Path | None = None
     """Folder of the certificate and the token that a local stack gives its user."""
+    server_name: str = ""
+    """Name that the certificate must have; empty: the host of the address."""
 
     def tls(self) -> TlsFiles | None:
         """Return the TLS files that a local stack gives its user."""
@@ -98,22 +101,25 @@ class Places:
             CliError: Nothing says where it is.
         """
         variable = f"HOMEWARD_{service.upper()}_TARGET"
+        name = self.environment.get(server_name_variable(service), "")
         check = (
             "if it is starting, try again in a few seconds; else start it, or correct the address"
         )
         if address := self.options.get(service):
-            return Target(address, f"--{service}", check)
+            return Target(address, f"--{service}", check, server_name=name)
         if address := self.environment.get(variable):
-            return Target(address, variable, check)
+            return Target(address, variable, check, server_name=name)
         if self.profile:
-            address = self._profile(self.profile).get(service)
+            profile = self._profile(self.profile)
+            address = profile.get(service)
+            name = name or profile.get(f"{service}_tls_server_name", "")
             if not address:
                 raise CliError(
                     f"profile {self.profile} in {self.settings_file} does not say where "
                     f"{service} is",
                     advice=f'add {service} = "HOST:PORT" to it, or give --{service}',
                 )
-            return Target(address, f"profile {self.profile}", check)
+            return Target(address, f"profile {self.profile}", check, server_name=name)
         return self._local(service)
 
     def tls(self) -> TlsFiles | None:
@@ -278,6 +284,13 @@ class Connections:
                     " which anybody on the way could read who calls and what for",
                     advice=f"set {', '.join(VARIABLES)}, or tls_cert_file and so on in the profile",
                 )
+            if target.server_name and tls is None:
+                raise CliError(
+                    f"{target.server_name} is to be in the certificate of {service} at"
+                    f" {target.address} ({target.origin}), which is called in plain text, without"
+                    " certificates",
+                    advice=f"set {', '.join(VARIABLES)}, or unset {server_name_variable(service)}",
+                )
             traceparent = f"00-{self.trace_id}-{token_hex(8)}-01"
 
             def metadata() -> Metadata:
@@ -316,6 +329,7 @@ def _open(target: Target, tls: TlsFiles | None, edge: _Edge) -> grpc.Channel:
         # Keepalive notices a service that hangs while a scan is watched, before the hour is over.
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS // 2),
+        *server_name_options(target.server_name),
     ]
     if tls is None:
         channel = grpc.insecure_channel(target.address, options=options)

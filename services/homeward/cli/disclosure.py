@@ -25,7 +25,7 @@ MARK = "EVALUATION-"
 """Begins the names of files that nobody may act on."""
 
 APPROVED = "approved"
-NOT_APPROVED = "NOT APPROVED: found in evaluation mode, nobody may act on it"
+NOT_APPROVED = "NOT APPROVED: found in evaluation mode; do not act on it"
 UNKNOWN = "unknown: an earlier version of Homeward found it, and did not tell; do not act on it"
 
 
@@ -153,7 +153,8 @@ def require_pictures(answer: sighting_service_pb2.GetSightingResponse) -> None:
             " write: the object store removed it by its own rule, or its subject is being closed",
             exit_code=ExitCode.NOT_FOUND,
             advice=f"watch footage {sighting.footage_id} at"
-            f" {times.span(sighting.best_shot_offset)}, if it is still held, or search it again",
+            f" {times.position(sighting.best_shot_offset)}, if it is still held, or search it"
+            " again",
         )
     if not answer.reference_photo:
         raise CliError(

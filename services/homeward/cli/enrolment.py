@@ -204,19 +204,19 @@ def tell_warnings(session: Session, warnings: Iterable[_Warning], *, about: str)
 
 
 def _sentence(session: Session, one: _Warning) -> str:
-    alike = f"{one.score:.3f}; a candidate needs {one.threshold:.3f} by {one.policy_id}"
+    alike = f"score {one.score:.3f}; {one.policy_id} makes a candidate from {one.threshold:.3f} on"
     if one.kind == _Warning.KIND_UNLIKE_OTHER_PHOTOS:
         return (
-            f"it is not very alike to the subject's other photographs ({alike}). Look at them side"
-            " by side: it may show somebody else, or the same person years apart, turned away or in"
-            " poor light."
+            f"it does not look much like the subject's other photographs ({alike}). Look at them"
+            " side by side: it may show somebody else, or the same person years apart, turned away"
+            " or in poor light."
         )
     other = _other(session, one.subject_id)
     if one.kind == _Warning.KIND_LIKE_ANOTHER_SUBJECT:
         return (
-            f"it is alike to {other} ({alike}). They may be one person who is enrolled twice;"
-            " twins, other relatives and people who look alike are alike as well. Look at them side"
-            " by side."
+            f"it looks like {other} ({alike}). They may be one person who is enrolled twice; twins,"
+            " other relatives and people who look alike give the same warning. Look at them side by"
+            " side."
         )
     if one.kind == _Warning.KIND_SAME_FILE:
         return f"the same file is a photograph of {other}. One of the two may be a mistake."

@@ -37,7 +37,7 @@ EXIT_CODE_HELP: Mapping[ExitCode, str] = {
     ExitCode.OVERDUE: (
         "something is past its deadline, or the object store would keep what is deleted"
         " (`retention`), or the audit trail or a package does not hold (`audit verify`,"
-        " `export verify`)"
+        " `export verify`), or more candidates were wrong than promised (`report`)"
     ),
     ExitCode.INVALID: "invalid input, or a problem with a local file",
     ExitCode.NOT_FOUND: "what was named does not exist",
@@ -127,13 +127,13 @@ _ADVICE: Mapping[str, str] = {
     "POLICY_NOT_FOUND": "`homeward policy list` shows the policies",
     "POLICY_EXISTS": "give the policy another version, and add it again",
     "POLICY_NOT_APPROVED": (
-        "`homeward policy show {policy_id}` shows what was measured; whoever answers for it"
-        " approves it, by `homeward policy approve {policy_id} --by NAME --until DATE --activate`;"
+        "`homeward policy show {policy_id}` shows what was measured; a named person approves it,"
+        " by `homeward policy approve {policy_id} --by NAME --until DATE --activate`;"
         " once it is approved, `homeward policy activate {policy_id}` has it used"
     ),
     "POLICY_EXPIRED": (
-        "`homeward policy show {policy_id}` shows what was measured; if it still holds, whoever"
-        " answers for it approves it again, by `homeward policy approve {policy_id} --by NAME"
+        "`homeward policy show {policy_id}` shows what was measured; if that still holds, a named"
+        " person approves it again, by `homeward policy approve {policy_id} --by NAME"
         " --until DATE`"
     ),
     "POLICY_MODEL_MISMATCH": (
@@ -154,6 +154,15 @@ _ADVICE: Mapping[str, str] = {
     "REVIEWER_IS_REQUESTER": (
         "have a colleague decide who did not ask for the search; `homeward sighting show"
         " {sighting_id}` shows who is awaited"
+    ),
+    "SIGHTING_LEASED": (
+        "leave it to them; `homeward review` shows you candidates that nobody else has"
+    ),
+    "REVIEW_STANDS": (
+        "have a colleague decide as well; if a confirmed one is wrong, tell the investigator"
+    ),
+    "RESUME_TOKEN_EXPIRED": (
+        "`homeward sighting list` shows what there is now; then watch again without the token"
     ),
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from homeward.cli import terminal
 from homeward.cli.errors import CliError
 
+_RECORDINGS = frozenset(
+    (
+        *("264", "265", "3gp", "asf", "avi", "dav", "dhav", "flv", "h264", "h265", "hevc", "m2ts"),
+        *("m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ps", "ts"),
+        *("vob", "webm", "wmv"),
+    )
+)
+"""Endings of the names of recordings; recorders export players and notes beside them."""
 _LARGEST_PHOTO_BYTES = 32 * 1024 * 1024
 
 
@@ -29,6 +38,37 @@ def existing_file(name: str) -> Path:
     if not path.stat().st_size:
         raise CliError(f"{shown}: the file is empty", advice="copy or export it again")
     return path
+
+
+def recordings_among(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of files; those of the recordings in a folder instead of the folder's own.
+
+    Files of a folder that are not named like recordings are told and left out.
+
+    Raises:
+        CliError: A folder has no recording.
+    """
+    found: list[str] = []
+    for name in names:
+        folder = Path(name)
+        if not folder.is_dir():
+            found.append(name)
+            continue
+        files = sorted(one for one in folder.iterdir() if one.is_file())
+        recordings = [one for one in files if one.suffix[1:].lower() in _RECORDINGS]
+        if not recordings:
+            raise CliError(
+                f"{written_name(name)}: the folder has no file that is named like a recording",
+                advice="name the files themselves; folders in it are not looked into",
+            )
+        if left_out := len(files) - len(recordings):
+            terminal.tell(
+                f"{written_name(name)}: {left_out} of {len(files)} files are not named like"
+                " recordings, and are left out.",
+                err=True,
+            )
+        found += [str(one) for one in recordings if str(one) not in found]
+    return tuple(found)
 
 
 def read_photos(names: Sequence[str]) -> dict[Path, bytes]:

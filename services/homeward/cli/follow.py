@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 from google.rpc import code_pb2
 
-from homeward.api.ingestion.v1 import camera_service_pb2, scan_pb2, scan_service_pb2
-from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
+from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
-from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_pb2
+from homeward.api.matching.v1 import sighting_service_pb2, subject_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.cli import (
     authorisation,
     caveats,
     face_sizes,
+    matches,
     patience,
     policy_figures,
     progress,
@@ -37,7 +37,7 @@ _ATTEMPTS = 10
 """In a row and without an answer; the waits between them add up to a minute."""
 _ENDS_EARLY = "the watch ends before the scan does"
 _NOT_HELD = "not held"
-_GAP_REASONS = {
+GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
     scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
     scan_pb2.COVERAGE_GAP_REASON_GIVEN_UP: "searching it failed again and again",
@@ -48,17 +48,18 @@ _GAP_REASONS = {
 
 
 _THOROUGHNESS = {
-    scan_pb2.THOROUGHNESS_GATED: "where something happened",
+    scan_pb2.THOROUGHNESS_GATED: "the parts in which something moved",
     scan_pb2.THOROUGHNESS_PRESENCE: (
-        "as an earlier scan did: only pictures in which that had found faces were decoded again"
+        "as an earlier scan searched it: only pictures in which that had found faces were looked at"
+        " again"
     ),
-    scan_pb2.THOROUGHNESS_NO_PROFILE: "all of it: its packets are not known",
+    scan_pb2.THOROUGHNESS_NO_PROFILE: "all of it: the sizes of its pictures are not known",
     scan_pb2.THOROUGHNESS_TOO_SHORT: "all of it: it is short",
-    scan_pb2.THOROUGHNESS_INTRA_ONLY: "all of it: it has key pictures only",
+    scan_pb2.THOROUGHNESS_INTRA_ONLY: "all of it: each of its pictures is stored whole",
     scan_pb2.THOROUGHNESS_CONSTANT_RATE: "all of it: its bit rate is constant",
-    scan_pb2.THOROUGHNESS_RESTLESS: "all of it: its picture never rests",
-    scan_pb2.THOROUGHNESS_PACKETS_BLIND: "all of it: packets had not told of faces",
-    scan_pb2.THOROUGHNESS_SWITCHED_OFF: "all of it: the gate is switched off",
+    scan_pb2.THOROUGHNESS_RESTLESS: "all of it: something moves in the picture all the time",
+    scan_pb2.THOROUGHNESS_PACKETS_BLIND: "all of it: faces were found where all had seemed quiet",
+    scan_pb2.THOROUGHNESS_SWITCHED_OFF: "all of it: passing over quiet parts is switched off",
 }
 
 
@@ -124,7 +125,8 @@ def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
             advice=_how_to_go_on(scan.scan_id),
         ) from None
     except CallError as error:
-        terminal.tell(f"The scan may go on: {_how_to_go_on(scan.scan_id)}", err=True)
+        if error.status not in ("PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND"):
+            terminal.tell(f"The scan may go on: {_how_to_go_on(scan.scan_id)}", err=True)
         raise error from None
     tell_findings(session, findings)
     if findings.scan.state == scan_pb2.Scan.STATE_FAILED:
@@ -140,7 +142,7 @@ def not_shown(progress: scan_pb2.ScanProgress) -> list[str]:
         "a reviewer has rejected them before": rejected,
         "their subject was closed during the search": closed,
     }
-    return [f"Matches not shown, as {why}: {count}." for why, count in counts.items() if count]
+    return [f"Matches not shown because {why}: {count}." for why, count in counts.items() if count]
 
 
 def not_listed(progress: scan_pb2.ScanProgress, listed: int) -> list[str]:
@@ -148,11 +150,12 @@ def not_listed(progress: scan_pb2.ScanProgress, listed: int) -> list[str]:
     gone = progress.candidate_count - listed
     if gone <= 0:
         return []
-    why = (
-        "they were rejected or erased, or joined to another, or the store has lost them, which"
-        " `homeward sighting list` tells"
+    told = (
+        f"{gone} more candidates were found and are not held any more: they were rejected, erased,"
+        " or joined to another one, or the store has lost them. `homeward sighting list` says if it"
+        " has."
     )
-    return [f"Candidates that were found and are not held any more, as {why}: {gone}."]
+    return [told]
 
 
 def tell_findings(session: Session, findings: Findings) -> None:
@@ -182,8 +185,8 @@ def tell_findings(session: Session, findings: Findings) -> None:
     crowded = findings.scan.progress.crowded_appearance_count
     if crowded:
         session.view.say(
-            f"Appearances alike to more than ten subjects, of whom the ten most alike are listed:"
-            f" {crowded}."
+            f"{crowded} appearances look like more than ten subjects each; only the ten most alike"
+            " are listed for each."
         )
     for line in (*policy_figures.notes(candidates), *warned):
         session.view.say(line)
@@ -212,8 +215,7 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
         say(
             f"Of what was searched, {times.span(coverage.looked_at_duration)} were looked at"
             f" picture by picture. {times.span(coverage.passed_over_duration)} were passed over:"
-            " the sizes of the pictures and the key pictures among them show that nobody came into"
-            " view."
+            " nothing moved in them, and samples showed nobody."
         )
     if coverage.gaps:
         tell_gaps(session, coverage)
@@ -230,32 +232,35 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
 
 def tell_gaps(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
     """Print what was not searched."""
+    ids = session.view.ids([gap.footage_id for gap in coverage.gaps])
     session.view.say("Not searched, so that nothing is known of who was there:")
     session.view.table(
-        ("footage", "from", "to", "why", "detail"),
+        ("footage", "from", "to", "for", "why", "detail"),
         [
             (
-                gap.footage_id,
-                times.utc(gap.interval.start_time),
-                times.utc(gap.interval.end_time),
-                _GAP_REASONS.get(gap.reason, "unknown"),
+                ids[gap.footage_id],
+                times.shown(gap.interval.start_time),
+                times.shown(gap.interval.end_time),
+                times.length(gap.interval),
+                GAP_REASONS.get(gap.reason, "unknown"),
                 gap.detail,
             )
             for gap in coverage.gaps
         ],
-        optional=("detail",),
+        optional=("detail", "to"),
     )
 
 
 def tell_efforts(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
     """Print how each recording was searched."""
     if coverage.footage_efforts:
+        ids = session.view.ids([effort.footage_id for effort in coverage.footage_efforts])
         session.view.say("How it was searched:")
         session.view.table(
             ("footage", "looked at", "passed over", "how"),
             [
                 (
-                    effort.footage_id,
+                    ids[effort.footage_id],
                     times.span(effort.decoded_duration),
                     times.span(effort.passed_over_duration),
                     "; ".join(_THOROUGHNESS.get(one, "unknown") for one in effort.thoroughness),
@@ -271,9 +276,9 @@ def _none_found(scan: scan_pb2.Scan, worth: caveats.Worth) -> list[str]:
     if not times.seconds(searched):
         return ["Nothing was searched, so that nothing is known of who was there."]
     missed = (
-        f" By policy {worth.policy_id}, about {policy_figures.percent(worth.figures.fnir)} of the"
-        " people who are looked for would be missed, in pictures like those that it was measured"
-        " on."
+        f" When policy {worth.policy_id} was measured, about"
+        f" {policy_figures.percent(worth.figures.fnir)} of the people who were looked for were"
+        " missed, and footage of another kind may do worse."
         if worth.policy_id
         else ""
     )
@@ -300,47 +305,18 @@ def _tell_candidates(
     candidates: list[scan_pb2.ScanCandidate],
     known: Mapping[str, subject_pb2.Subject],
 ) -> None:
-    subjects = {name: each.label or each.case_reference for name, each in known.items()}
-    places = _places(session)
-    marks = [caveats.mark(known.get(each.subject_id), each) for each in candidates]
     states = _states(session, candidates)
-    shown = session.view.ids([each.sighting_id for each in candidates])
-    subject_ids = session.view.ids([each.subject_id for each in candidates])
-    session.view.table(
-        (
-            *("subject", "subject id", "camera", "from", "to", "score", "threshold", "sighting"),
-            *(["state"] if any(states) else []),
-            *(["not measured on"] if any(marks) else []),
-        ),
-        [
-            (
-                subjects.get(each.subject_id, ""),
-                subject_ids[each.subject_id],
-                " ".join(filter(None, (each.camera_id, places.get(each.camera_id, "")))),
-                times.marked(each.interval.start_time, uncertain=each.time_uncertain),
-                times.utc(each.interval.end_time),
-                policy_figures.score(each),
-                f"{each.threshold:.3f}",
-                shown[each.sighting_id],
-                *([state] if any(states) else []),
-                *([note] if any(marks) else []),
-            )
-            for each, state, note in zip(candidates, states, marks, strict=True)
-        ],
-        optional=("threshold", "subject id", "to"),
-    )
-    if any(each.time_uncertain for each in candidates):
-        session.view.say(times.UNCERTAIN)
+    matches.tell_matches(session, candidates, known, states)
     if _NOT_HELD in states:
         session.view.say(
-            f"{_NOT_HELD}: the sighting is not there any more, as when a reviewer has rejected it,"
-            " its recording was removed or its subject was closed; or the store has lost it, which"
-            " `homeward sighting list` tells."
+            f"{_NOT_HELD}: the sighting does not exist any more. A reviewer has rejected it, its"
+            " recording was removed, or its subject was closed; or the store has lost it, and then"
+            " `homeward sighting list` says so."
         )
 
 
 def _states(session: Session, candidates: Sequence[scan_pb2.ScanCandidate]) -> list[str]:
-    """Return the state of each candidate's sighting; empty for one that waits for review."""
+    """Return the state of each candidate's sighting; empty where it cannot be read."""
     # A scan lists its candidates also after their sightings were rejected or erased.
     request = sighting_service_pb2.ListSightingsRequest(
         subject_ids=sorted({each.subject_id for each in candidates}),
@@ -355,27 +331,8 @@ def _states(session: Session, candidates: Sequence[scan_pb2.ScanCandidate]) -> l
     except CliError as error:
         tell(error, about="what became of the candidates is left out")
         return [""] * len(candidates)
-    words = {
-        one.sighting_id: ""
-        if one.state == sighting_pb2.Sighting.STATE_UNREVIEWED
-        else reviews.state(one)
-        for one in held
-    }
+    words = {one.sighting_id: reviews.state(one) for one in held}
     return [words.get(each.sighting_id, _NOT_HELD) for each in candidates]
-
-
-def _places(session: Session) -> dict[str, str]:
-    # The ids are enough to go on with, so a failure here is no error.
-    try:
-        cameras = all_pages(
-            CameraServiceStub(session.connections.channel("ingestion")).ListCameras,
-            camera_service_pb2.ListCamerasRequest(),
-            lambda page: page.cameras,
-        )
-    except CliError as error:
-        tell(error, about="the cameras' places are left out")
-        return {}
-    return {camera.camera_id: camera.place for camera in cameras}
 
 
 def _tell_waiting(scan: scan_pb2.Scan, reported: str) -> str:
@@ -387,7 +344,8 @@ def _tell_waiting(scan: scan_pb2.Scan, reported: str) -> str:
     if waiting != reported:
         by_itself = "The search goes on by itself when that is over."
         lines = [waiting, by_itself] if waiting else ["The search goes on."]
-        terminal.tell_lines(["", *lines], err=True)
+        for line in ("", *lines):
+            terminal.tell(line, err=True)
     return waiting
 
 
@@ -395,25 +353,32 @@ def _waiting(scan: scan_pb2.Scan) -> str:
     if not scan.progress.HasField("waiting"):
         return ""
     waiting = scan.progress.waiting
-    return f"Waiting since {times.utc(waiting.since_time)}: {waiting.message}"
+    return f"Waiting since {times.shown(waiting.since_time)}: {waiting.message}"
 
 
 def _show_progress(show: progress.Show, pace: progress.Pace, findings: Findings) -> None:
-    done = times.seconds(findings.scan.progress.done_duration)
-    total = times.seconds(findings.scan.progress.total_duration)
-    speed = pace.speed(done)
     scan = findings.scan
-    pending, planning = scan.state == scan_pb2.Scan.STATE_PENDING, scan.progress.planning
+    done = times.seconds(scan.progress.done_duration)
+    total = times.seconds(scan.progress.total_duration)
     component = scan.progress.waiting.component or "a service"
+    waits = scan.progress.HasField("waiting")
     notes = (
-        f"counting recordings: {scan.progress.footage_count}" if planning else "",
-        "waiting for a scanner" if pending and not planning else "",
-        f"waiting for {component}" if scan.progress.HasField("waiting") else "",
-        f"{speed:.1f} x real time" if speed else "",
-        "" if planning else pace.eta(done, total),
+        _why_none_is_done(scan) if not done and not waits else "",
+        f"waiting for {component}" if waits else "",
+        "" if scan.progress.planning or waits else pace.left(done, total),
         f"candidates: {len(findings.candidates)}",
     )
     show(done, total, ", ".join(filter(None, notes)))
+
+
+def _why_none_is_done(scan: scan_pb2.Scan) -> str:
+    """Return why nothing of a scan is dealt with yet, which may be so for minutes."""
+    if scan.progress.planning:
+        return f"counting recordings: {scan.progress.footage_count} so far"
+    if scan.state == scan_pb2.Scan.STATE_PENDING:
+        return "waiting for a scanner: all are busy with other searches, or none runs"
+    pieces = scan.progress.segment_count
+    return f"searching the first of {pieces} pieces" if pieces > 1 else "searching"
 
 
 def _how_to_go_on(scan_id: str) -> str:

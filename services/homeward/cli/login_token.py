@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from homeward.cli.errors import CliError, ExitCode
-from homeward.cli.logins import Login, LoginFile
+from homeward.cli.logins import Login, LoginFile, Registration
 from homeward.cli.oauth import Client, Grant, Issuer, OAuthError, UnreachableError
 from homeward.cli.tokens import Clock, ends, expiry
 
@@ -61,17 +61,17 @@ class LoginToken:
         over = login.expires is not None and login.expires <= self.clock()
         if not login.refresh_token:
             if over:
-                raise _over(f"the login at {login.issuer} is over")
+                raise _over(f"the login at {login.at.issuer} is over")
             return login
         try:
             grant = issuer_of(login).refresh(client_of(login), login.refresh_token)
         except OAuthError as error:
-            raise _over(f"the login at {login.issuer} cannot be renewed: {error}") from error
+            raise _over(f"the login at {login.at.issuer} cannot be renewed: {error}") from error
         except UnreachableError as error:
             if not over:
                 return login
             raise CliError(
-                f"{login.issuer} does not answer, so that the login cannot be renewed: {error}",
+                f"{login.at.issuer} does not answer, so that the login cannot be renewed: {error}",
                 exit_code=ExitCode.UNAVAILABLE,
                 advice="try again when it does",
             ) from error
@@ -89,13 +89,15 @@ class LoginToken:
 def login_of(issuer: Issuer, client: Client, grant: Grant, *, now: float) -> Login:
     """Return what is kept of a grant that was given now, in seconds since 1970."""
     return Login(
-        issuer=issuer.issuer,
-        client_id=client.client_id,
-        scope=client.scope,
-        resource=client.resource,
-        token_endpoint=issuer.token_endpoint,
-        revocation_endpoint=issuer.revocation_endpoint,
-        ca_file=str(issuer.authority.absolute()) if issuer.authority else "",
+        Registration(
+            issuer=issuer.issuer,
+            client_id=client.client_id,
+            scope=client.scope,
+            resource=client.resource,
+            token_endpoint=issuer.token_endpoint,
+            revocation_endpoint=issuer.revocation_endpoint,
+            ca_file=str(issuer.authority.absolute()) if issuer.authority else "",
+        ),
         access_token=grant.access_token,
         refresh_token=grant.refresh_token,
         expires=expiry(grant.access_token, grant.expires_in, now=now),
@@ -104,15 +106,14 @@ def login_of(issuer: Issuer, client: Client, grant: Grant, *, now: float) -> Log
 
 def client_of(login: Login) -> Client:
     """Return what this client is to the issuer of a login."""
-    return Client(login.client_id, login.scope, login.resource)
+    return Client(login.at.client_id, login.at.scope, login.at.resource)
 
 
 def issuer_of(login: Login) -> Issuer:
     """Return the issuer of a login, as far as tokens are renewed and revoked there."""
-    authority = Path(login.ca_file) if login.ca_file else None
-    return Issuer(
-        login.issuer, "", login.token_endpoint, login.revocation_endpoint, authority=authority
-    )
+    at = login.at
+    authority = Path(at.ca_file) if at.ca_file else None
+    return Issuer(at.issuer, "", at.token_endpoint, at.revocation_endpoint, authority=authority)
 
 
 def _over(message: str) -> CliError:

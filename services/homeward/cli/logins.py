@@ -22,8 +22,8 @@ _DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
-    """Who logged in where, and the tokens that came of it."""
+class Registration:
+    """Where somebody logged in, and as which client: what a token is renewed and revoked with."""
 
     issuer: str
     client_id: str
@@ -33,6 +33,13 @@ class Login:
     revocation_endpoint: str
     ca_file: str
     """PEM file with the authority of the issuer's hosts; empty for those that the system trusts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Where somebody logged in, and the tokens that came of it."""
+
+    at: Registration
     access_token: str
     refresh_token: str
     """Empty if the issuer gave none."""
@@ -40,7 +47,7 @@ class Login:
     """When the access token's time is over, seconds since 1970; None where nobody knows."""
 
     def __repr__(self) -> str:
-        return f"Login({self.issuer!r})"  # a traceback must not show tokens
+        return f"Login({self.at.issuer!r})"  # a traceback must not show tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +74,11 @@ class LoginFile:
             CliError: The file is damaged.
         """
         try:
-            return Login(**json.loads(self.path.read_text(encoding="utf-8")))
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+            return Login(**{**kept, "at": Registration(**kept["at"])})
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise CliError(
                 f"{self.path} holds no login", advice="`homeward login` writes it anew"
             ) from error

@@ -16,8 +16,8 @@ def tell_lost(session: Session, lost: sighting_service_pb2.LostSightings) -> Non
     say = session.view.say
     if lost.sighting_count:
         say(
-            f"WARNING: this list is not complete. Sightings that were recorded and are not in the"
-            f" store any more, although nobody had them removed: {lost.sighting_count}."
+            "WARNING: this list is not complete. Sightings that were recorded, that nobody removed,"
+            f" and that the store has lost: {lost.sighting_count}."
         )
         session.view.table(
             ("lost sighting", "subject", "footage", "in the recording", "confirmed"),
@@ -26,7 +26,7 @@ def tell_lost(session: Session, lost: sighting_service_pb2.LostSightings) -> Non
                     one.sighting_id,
                     one.subject_id,
                     one.footage_id,
-                    f"{times.span(one.start_offset)} to {times.span(one.end_offset)}",
+                    f"{times.position(one.start_offset)} to {times.position(one.end_offset)}",
                     "yes" if one.confirmed else "",
                 )
                 for one in lost.sightings

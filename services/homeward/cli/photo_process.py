@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from PIL import Image
@@ -31,6 +32,7 @@ MEMORY_BYTES = 2 * 2**30
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "SYSTEMROOT")
 _HEAD = struct.Struct(">16s4I")
 """A problem or nothing; width and height of the picture that follows, and of that in the file."""
+_LENGTH = struct.Struct(">I")
 _MOST_BYTES = 3 * (FULL_SIZE_PIXELS + 2 * 20_000)
 
 
@@ -45,8 +47,13 @@ def decode(data: bytes) -> DecodedPhoto:
         DecodingError: It cannot be read.
         DecodingEndedError: Its decoding did not come to an end.
     """
+    return _understood(_answer(data))
+
+
+def _answer(data: bytes, *arguments: str) -> bytes:
+    """Return what a process of its own makes of some bytes."""
     with subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-m", __name__],
+        [sys.executable, "-m", __name__, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -64,7 +71,30 @@ def decode(data: bytes) -> DecodedPhoto:
         finally:
             late.cancel()
             process.kill()
-    return _understood(answer)
+    return answer
+
+
+def decode_each(files: Sequence[bytes]) -> list[DecodedPhoto | None]:
+    """Return the pictures in some small files, which one process decodes; None for what is none.
+
+    For stills, of which there are many. A file that ends the process leaves those after it without
+    a picture too.
+    """
+    told = b"".join(_LENGTH.pack(len(file)) + file for file in files)
+    answer = _answer(told, "--each")
+    found: list[DecodedPhoto | None] = []
+    at = 0
+    for _ in files:
+        size = _HEAD.size
+        if len(answer) >= at + size:
+            _, width, height, _, _ = _HEAD.unpack_from(answer, at)
+            size += 3 * width * height
+        try:
+            found.append(_understood(answer[at : at + size]))
+        except (DecodingError, DecodingEndedError):
+            found.append(None)
+        at += size
+    return found
 
 
 def _understood(answer: bytes) -> DecodedPhoto:
@@ -107,6 +137,20 @@ def main() -> None:
     photos.load_plugins()
     data = sys.stdin.buffer.read()
     lock_in()
+    for file in _each(data) if sys.argv[1:] else [data]:
+        _tell(file)
+    sys.stdout.buffer.flush()
+
+
+def _each(data: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(data):
+        begin = at + _LENGTH.size
+        at = begin + int(_LENGTH.unpack_from(data, at)[0])
+        yield data[begin:at]
+
+
+def _tell(data: bytes) -> None:
     try:
         decoded = photos.decode(data)
     except DecodingError as error:
@@ -117,7 +161,6 @@ def main() -> None:
         head = _HEAD.pack(b"", picture.width, picture.height, decoded.width, decoded.height)
         sys.stdout.buffer.write(head)
         sys.stdout.buffer.write(picture.tobytes())
-    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

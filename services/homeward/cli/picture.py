@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from homeward.cli import photo_process
 from homeward.cli.errors import CliError
+from homeward.cli.typeface import Typeface, typeface_for, wrapped
 from homeward.core import photos
 
 NOTICE = "Candidate for human review, not an identification"
@@ -30,17 +30,6 @@ _INK = "#f2f4f7"
 _QUIET = "#9aa5b4"
 _NOTICE_GROUND = "#f2b632"
 _NOTICE_INK = "#1b1400"
-
-_SYSTEM_FONTS = (
-    "DejaVuSans.ttf",
-    "NotoSans-Regular.ttf",
-    "LiberationSans-Regular.ttf",
-    "Arial Unicode.ttf",
-    "Arial.ttf",
-    "arial.ttf",
-)
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +74,7 @@ def side_by_side(
     left = _fitted(_cut(_opened(reference, "reference photograph"), face), _REFERENCE_WIDTH)
     right = _fitted(_opened(still, "still").picture, _STILL_WIDTH[1])
     widths = (_REFERENCE_WIDTH, max(_STILL_WIDTH[0], right.width))
-    typeface = _typeface((*captions.reference, *captions.still, *captions.scores))
+    typeface = typeface_for((*captions.reference, *captions.still, *captions.scores))
     blocks = (
         _Block("REFERENCE PHOTOGRAPH", captions.reference, widths[0], typeface),
         _Block("CCTV STILL", captions.still, widths[1], typeface),
@@ -121,46 +110,10 @@ def png(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-@dataclass(frozen=True, slots=True)
-class _Typeface:
-    """What captions are set in: a font of the system by name, or Pillow's own, which is ASCII."""
-
-    name: str | None
-
-    def font(self, points: int) -> Font:
-        return (
-            ImageFont.truetype(self.name, points) if self.name else ImageFont.load_default(points)
-        )
-
-    def writable(self, text: str) -> str:
-        if self.name:
-            return text
-        plain = "".join(
-            letter
-            for letter in unicodedata.normalize("NFKD", text)
-            if not unicodedata.combining(letter)
-        )
-        return plain.encode("ascii", "replace").decode("ascii")
-
-
-def _typeface(texts: Sequence[str]) -> _Typeface:
-    if all(text.isascii() for text in texts):
-        return _Typeface(None)
-    return _Typeface(next(filter(_installed, _SYSTEM_FONTS), None))
-
-
-def _installed(name: str) -> bool:
-    try:
-        ImageFont.truetype(name)
-    except OSError:
-        return False
-    return True
-
-
 class _Block:
     """A heading, a title and lines, wrapped to a width."""
 
-    def __init__(self, heading: str, lines: Sequence[str], width: int, typeface: _Typeface) -> None:
+    def __init__(self, heading: str, lines: Sequence[str], width: int, typeface: Typeface) -> None:
         self._typeface = typeface
         title, rest = (lines[:1], lines[1:]) if heading else ((), lines)
         sized = [(heading, 13, _QUIET)] if heading else []
@@ -169,7 +122,7 @@ class _Block:
         self._lines = [
             (piece, points, ink)
             for line, points, ink in sized
-            for piece in _wrapped(typeface.writable(line), typeface.font(points), width)
+            for piece in wrapped(typeface.writable(line), typeface.font(points), width)
         ]
         self.height = sum(_line_height(points) for _, points, _ in self._lines)
 
@@ -217,26 +170,6 @@ def _fitted(picture: Image.Image, width: int) -> Image.Image:
     scale = min(width / picture.width, _PANEL_HEIGHT / picture.height, _LARGEST_SCALE)
     fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.resize(fitted, Image.Resampling.LANCZOS)
-
-
-def _wrapped(text: str, font: Font, width: int) -> list[str]:
-    lines: list[str] = []
-    line = ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and font.getlength(longer) > width:
-            lines.append(line)
-            longer = word
-        while font.getlength(longer) > width and len(longer) > 1:
-            fitting = next(
-                count
-                for count in range(len(longer), 0, -1)
-                if count == 1 or font.getlength(longer[:count]) <= width
-            )
-            lines.append(longer[:fitting])
-            longer = longer[fitting:]
-        line = longer
-    return [*lines, line] if line else lines
 
 
 def _line_height(points: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 from homeward.api.common.v1.policy_pb2 import ErrorRate, PolicyFigures
+from homeward.cli.render import short_ids
 
 DOUBTFUL_MARGIN = 0.15
 """A candidate is doubtful if the score of another enrolled subject is lower by less than this.
@@ -14,9 +15,11 @@ Measured at a threshold of 0.40 (docs/evaluation.md): it marked 53 of 2127 right
 44 wrong ones, and 71 of 80 relatives."""
 
 DOUBT = (
-    "? Somebody else who is enrolled is nearly as alike, or more so, as with relatives and with"
-    " many wrong candidates: look twice."
+    "? The score of another enrolled person is close to this one, or higher. That happens with"
+    " relatives, and with most wrong candidates: compare the pictures with both people."
 )
+_NAMED = 5
+"""Most candidates that are named before a policy's sentence."""
 
 _FEW = 10
 """Below this "1 in N" is told with a decimal."""
@@ -24,20 +27,18 @@ _FEW = 10
 
 def sentences(policy_id: str, figures: PolicyFigures) -> list[str]:
     """Return the error rates of a policy, and warnings about relying on it."""
-    size = figures.gallery_size
     lines = [
         f"Policy {policy_id}: {expectation(figures)}",
         *warnings(policy_id, figures),
     ]
-    return lines if size else lines[1:]
+    return lines if figures.gallery_size else lines[1:]
 
 
 def expectation(figures: PolicyFigures) -> str:
     """Return how many people are listed wrongly, and how many are missed."""
     return (
-        f"of people who are not enrolled, {_listed(figures.expected_fpir)}"
-        f" ({people(figures.gallery_size)} compared with); of those who are, about"
-        f" {percent(figures.fnir)} would be missed."
+        f"with {people(figures.gallery_size)} looked for, {_listed(figures.expected_fpir)}. Of the"
+        f" people who are looked for and pass a camera, about {percent(figures.fnir)} are missed."
     )
 
 
@@ -45,9 +46,13 @@ def _listed(fpir: ErrorRate) -> str:
     # None listed of some hundreds does not mean that none of some thousands will be.
     if fpir.value <= 0 < fpir.high:
         highest = one_in(_rate(fpir.high))
-        return f"none was listed when it was measured, and up to {highest} may be"
-    interval = f"{one_in(_rate(fpir.low))} to {one_in(_rate(fpir.high))}"
-    return f"about {one_in(fpir)} ({interval}) would be listed all the same"
+        return (
+            "no stranger became a candidate when it was measured; in use, up to"
+            f" {highest} strangers may"
+        )
+    high = one_in(_rate(fpir.high))
+    interval = f"{one_in(_rate(fpir.low))} to {high}" if fpir.low > 0 else f"at most {high}"
+    return f"about {one_in(fpir)} strangers ({interval}) becomes a candidate by mistake"
 
 
 def warnings(policy_id: str, figures: PolicyFigures) -> list[str]:
@@ -55,13 +60,14 @@ def warnings(policy_id: str, figures: PolicyFigures) -> list[str]:
     lines = []
     if not figures.approved:
         lines.append(
-            f"EVALUATION: nobody answers for policy {policy_id}, so do not act on what it lists."
+            f"EVALUATION ONLY: policy {policy_id} has not been approved by anybody. Do not act on"
+            " these candidates."
         )
     if outgrown(figures):
         lines.append(
             f"WARNING: policy {policy_id} was measured with"
-            f" {people(figures.measured_gallery_size)}, and {figures.gallery_size} are compared"
-            " with: what it says of so many is a guess, and more of the candidates will be wrong."
+            f" {people(figures.measured_gallery_size)} enrolled, and {figures.gallery_size} are"
+            " looked for: these figures are estimates, and more of the candidates will be wrong."
         )
     return lines
 
@@ -71,22 +77,38 @@ def outgrown(figures: PolicyFigures) -> bool:
     return figures.gallery_size > figures.measured_gallery_size
 
 
-def distinct(policies: Iterable[tuple[str, PolicyFigures]]) -> list[str]:
-    """Return the sentences of candidates: of each policy once, as the gallery was largest."""
-    largest: dict[tuple[str, bool], PolicyFigures] = {}
-    for policy_id, figures in policies:
-        held = largest.setdefault((policy_id, figures.approved), figures)
-        if figures.gallery_size > held.gallery_size:
-            largest[policy_id, figures.approved] = figures
-    lines = (
-        line for (policy_id, _), worst in largest.items() for line in sentences(policy_id, worst)
-    )
-    return list(dict.fromkeys(lines))
+def distinct(scored: Iterable[ScoredMatch]) -> list[str]:
+    """Return the sentences of candidates: of each policy once, as the gallery was largest.
+
+    Where candidates were found by several policies, or before and after an approval, one that is
+    not about all of them begins with those that it is about.
+    """
+    groups: dict[tuple[str, bool], list[ScoredMatch]] = {}
+    for one in scored:
+        groups.setdefault((one.policy_id, one.figures.approved), []).append(one)
+    told: dict[str, list[ScoredMatch]] = {}
+    for (policy_id, _), found in groups.items():
+        worst = max((one.figures for one in found), key=lambda figures: figures.gallery_size)
+        for line in sentences(policy_id, worst):
+            told.setdefault(line, []).extend(found)
+    count = sum(map(len, groups.values()))
+    return [
+        line if len(found) == count else f"{_named(found)}: {line}" for line, found in told.items()
+    ]
+
+
+def _named(found: Sequence[ScoredMatch]) -> str:
+    ids = short_ids([one.sighting_id for one in found])
+    more = len(found) - _NAMED
+    names = ", ".join(ids[one.sighting_id] for one in found[:_NAMED])
+    return f"For {names}{f' and {more} more' if more > 0 else ''}"
 
 
 class ScoredMatch(Protocol):
     """A sighting, or a candidate of a scan."""
 
+    @property
+    def sighting_id(self) -> str: ...  # noqa: D102
     @property
     def subject_id(self) -> str: ...  # noqa: D102
     @property
@@ -108,8 +130,7 @@ def doubtful(scored: ScoredMatch) -> bool:
 def notes(scored: Sequence[ScoredMatch]) -> list[str]:
     """Return the sentences below a list of sightings or candidates."""
     doubt = [DOUBT] if any(doubtful(one) for one in scored) else []
-    worth = ((one.policy_id, one.figures) for one in scored if one.HasField("figures"))
-    return doubt + distinct(worth)
+    return doubt + distinct(one for one in scored if one.HasField("figures"))
 
 
 def score(scored: ScoredMatch) -> str:

@@ -4,36 +4,53 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from homeward.cli import terminal, times
+from homeward.cli import terminal
 
 _LINE_EVERY_SECONDS = 10.0
+_EVIDENCE_SECONDS = 10.0
+"""Of work, before anything is foretold from it."""
+_PACE_SECONDS = 60.0
+"""How far back the pace is measured."""
 
 Show = Callable[[float, float, str], None]
 """Called with the amount that is done, the total, and a note."""
 
 
 class Pace:
-    """Measures the speed of some work, from its first report on."""
+    """Foretells how long some work takes, once there is something to tell it from."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._first: tuple[float, float] | None = None
+        self._seen: deque[tuple[float, float]] = deque()
+        """Times and what was done by then, of the last minute or so."""
 
-    def speed(self, done: float) -> float:
-        """Return how much is done a second; 0 while that cannot be told."""
+    def left(self, done: float, total: float) -> str:
+        """Return how long the rest takes, to read; empty where that is clear or cannot be told."""
         now = self._clock()
-        if self._first is None:
-            self._first = (now, done)
-        begun, before = self._first
-        return (done - before) / (now - begun) if now > begun else 0.0
+        if not self._seen or now - self._seen[-1][0] >= 1:
+            self._seen.append((now, done))
+        while len(self._seen) > 2 and now - self._seen[1][0] > _PACE_SECONDS:  # noqa: PLR2004 - both ends
+            self._seen.popleft()
+        if not 0 < done < total:
+            return ""
+        begun, before = self._seen[0]
+        if now - begun < _EVIDENCE_SECONDS or done <= before:
+            return "estimating the time left"
+        return f"about {_rounded((total - done) * (now - begun) / (done - before))} left"
 
-    def eta(self, done: float, total: float) -> str:
-        """Return how long the rest takes, to read; empty while that cannot be told."""
-        speed = self.speed(done)
-        return f"ETA {times.span((total - done) / speed)}" if speed > 0 and total > done else ""
+
+def _rounded(seconds: float) -> str:
+    """Return a time to read that promises no more than it can: `40s`, `12m`, `1h20m`."""
+    if seconds < 55:  # noqa: PLR2004 - else it is a minute
+        return f"{max(10, round(seconds, -1)):.0f}s"
+    if seconds < 3600:  # noqa: PLR2004 - an hour
+        return f"{max(1, round(seconds / 60))}m"
+    hours, tens = divmod(round(seconds / 600), 6)
+    return f"{hours}h{10 * tens:02}m"
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def _show(call: Callable[[], Iterable[Response | Rebuilt]], outcome: _Outcome) -
             for _ in _updates(call, outcome):
                 done, stage = outcome.last.done_photo_count, outcome.last.stage
                 if stage == Response.STAGE_EMBEDDING:
-                    show(done, outcome.total, pace.eta(done, outcome.total))
+                    show(done, outcome.total, pace.left(done, outcome.total))
                 else:
                     show(outcome.total, outcome.total, _note(outcome.last))
     except KeyboardInterrupt:
@@ -193,7 +193,8 @@ def _tell_unusable(session: Session, outcome: _Outcome) -> None:
 
 def _tell_lost(session: Session, outcome: _Outcome, subjects: Subjects) -> None:
     session.view.say(
-        f"Nobody would find these subjects: {outcome.last.model_name} can use no photograph."
+        f"These subjects cannot be found: {outcome.last.model_name} can use none of their"
+        " photographs."
     )
     named = {each.subject_id: each for each in subjects()}
     session.view.table(

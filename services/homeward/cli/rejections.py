@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.cli import losses, times
+from homeward.cli import caveats, losses, matches, times
 from homeward.cli.errors import CliError
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -42,7 +42,9 @@ def explained(session: Session, given: str) -> Iterator[None]:
             losses.explain(session, given, error)
             raise
         by = f" by {rejected.reviewer}" if rejected.reviewer else ""
-        when = f" at {times.utc(rejected.review_time)}" if rejected.HasField("review_time") else ""
+        when = (
+            f" at {times.shown(rejected.review_time)}" if rejected.HasField("review_time") else ""
+        )
         raise CliError(
             f"sighting {rejected.sighting_id} was rejected{by}{when}, and erased",
             exit_code=error.exit_code,
@@ -92,21 +94,24 @@ def tell_rejections(
         session.view.say("No rejections are remembered.")
         return
     shown = session.view.ids([one.subject_id for one in found])
+    recordings = session.view.ids([one.footage_id for one in found])
+    known = caveats.subjects(session)
     session.view.table(
-        ("subject", "footage", "in the recording", "from", "to", "rejected by", "rejected"),
+        ("who", "subject", "footage", "in the recording", "from", "to", "rejected by", "rejected"),
         [
             (
+                matches.who(known.get(one.subject_id)),
                 shown[one.subject_id],
-                one.footage_id,
-                f"{times.span(one.start_offset)} to {times.span(one.end_offset)}",
+                recordings[one.footage_id],
+                f"{times.position(one.start_offset)} to {times.position(one.end_offset)}",
                 _true_time(one),
-                times.utc(one.interval.end_time) if one.HasField("interval") else _NOT_KEPT,
+                times.shown(one.interval.end_time) if one.HasField("interval") else _NOT_KEPT,
                 one.reviewer or _NOT_KEPT,
-                times.utc(one.review_time) if one.HasField("review_time") else _NOT_KEPT,
+                times.shown(one.review_time) if one.HasField("review_time") else _NOT_KEPT,
             )
             for one in found
         ],
-        optional=("in the recording", "to"),
+        optional=("in the recording", "to", "subject"),
     )
     if any(one.time_uncertain for one in found):
         session.view.say(times.UNCERTAIN)

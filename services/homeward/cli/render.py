@@ -1,4 +1,4 @@
-"""What commands print: tables on a terminal, aligned text in a pipe, protobuf JSON on demand."""
+"""What commands print: tables on a terminal, rows with tabs in a pipe, protobuf JSON on demand."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from homeward.cli import terminal
+from homeward.cli import tables, terminal
 from homeward.cli.terminal import clean
 
 SENTENCE = "A candidate is a lead for a human reviewer, not an identification."
 _SHORTEST_ID = 8
+_LEAST_ROOM = 20
+"""Characters beside the name of a property."""
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -47,24 +49,36 @@ class View:
         *,
         optional: Sequence[str] = (),
     ) -> None:
-        """Print rows under their columns.
+        r"""Print rows under their columns.
+
+        In a pipe each row is one line, all columns are there, and a tab parts them: what `cut` and
+        `awk -F '\t'` take.
 
         Args:
             columns: Their names.
             rows: Their cells.
-            optional: Columns that a narrow terminal goes without, the first one first; ids and
-                times are never broken.
+            optional: Columns that a narrow terminal goes without, the first one first; words, times
+                and ids are never broken.
         """
         cleaned = [[clean(cell) for cell in row] for row in rows]
-        if on_terminal():
-            _rich_table(columns, cleaned, optional)
-        else:
-            terminal.tell_lines(aligned([[name.upper() for name in columns], *cleaned]))
+        if not on_terminal():
+            terminal.tell_rows([[name.upper() for name in columns], *cleaned])
+            return
+        width = terminal.width()
+        header, lines = tables.laid_out(columns, cleaned, optional=optional, width=width)
+        terminal.tell_lines(header, bold=True)
+        terminal.tell_lines([*lines, ""])
 
     def details(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Print one thing, a line a property; empty ones are left out."""
-        rows = [[f"{name}:", clean(value)] for name, value in pairs if value]
-        terminal.tell_lines(aligned(rows))
+        rows = [(f"{name}:", clean(value)) for name, value in pairs if value]
+        names = max((len(name) for name, _ in rows), default=0)
+        room = max(terminal.width() - names - 2, _LEAST_ROOM) if on_terminal() else sys.maxsize
+        for name, value in rows:
+            first, *rest = tables.wrapped(value, room)
+            terminal.tell_lines(
+                [f"{name:{names}}  {first}", *(" " * (names + 2) + one for one in rest)]
+            )
 
     def ids(self, ids: Sequence[str]) -> dict[str, str]:
         """Return how to print ids: short but telling on a terminal, in full elsewhere."""
@@ -78,18 +92,14 @@ def document_text(content: Mapping[str, Any]) -> str:
     return terminal.json_text(_plain(content))
 
 
+def line_text(content: Mapping[str, Any] | Message) -> str:
+    """Return JSON as `document_text` does, in one line."""
+    return terminal.json_text(_plain(content), indent=None)
+
+
 def on_terminal() -> bool:
     """Whether somebody looks at stdout."""
     return sys.stdout.isatty()
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as lines whose cells stand below each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
 
 
 def short_ids(ids: Sequence[str]) -> dict[str, str]:
@@ -130,52 +140,3 @@ def _plain(content: Any) -> Any:  # noqa: ANN401 - anything that JSON holds, and
     if isinstance(content, list | tuple):
         return [_plain(value) for value in content]
     return content
-
-
-def fitting(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[str], width: int
-) -> list[int]:
-    """Return which columns to show so that no word of theirs is broken, if that can be.
-
-    A column is at least as wide as its longest word, and has a frame of three characters.
-    """
-    words = _longest_words(columns, rows)
-    shown = list(range(len(columns)))
-    for name in optional:
-        if sum(words[number] + 3 for number in shown) + 1 <= width:
-            break
-        shown.remove(list(columns).index(name))
-    return shown
-
-
-def _longest_words(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    return [
-        max(len(word) for cell in cells for word in (cell.split() or [""]))
-        for cells in zip(columns, *rows, strict=True)
-    ]
-
-
-def _rich_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[str]
-) -> None:
-    from rich import box  # noqa: PLC0415 - slow to import, and only for people
-    from rich.console import Console  # noqa: PLC0415, TID251 - as above; all is cleaned
-    from rich.table import Table  # noqa: PLC0415 - as above
-    from rich.text import Text  # noqa: PLC0415 - as above
-
-    console = Console()
-    shown = fitting(columns, rows, optional, console.width) if rows else range(len(columns))
-    table = Table(box=box.ROUNDED, header_style="bold")
-    words = _longest_words(columns, rows)
-    for number in shown:
-        one_word = not any(" " in row[number] for row in rows)
-        table.add_column(
-            # Without a least width, Rich breaks a date rather than the spaces of another column.
-            columns[number],
-            overflow="fold",
-            no_wrap=one_word,
-            min_width=words[number],
-        )
-    for row in rows:
-        table.add_row(*(Text(row[number]) for number in shown))  # as Text, nothing is markup
-    console.print(table)

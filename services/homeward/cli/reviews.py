@@ -24,6 +24,7 @@ _DECIDED = {
     sighting_pb2.REVIEW_DECISION_REJECT: "rejected by",
     sighting_pb2.REVIEW_DECISION_INCONCLUSIVE: "not sure was",
 }
+WITHHELD = "by somebody else; who, and what they said, is told once you have decided"
 _PEOPLE = {1: "one person", 2: "two people"}
 
 
@@ -48,6 +49,7 @@ def confirmers(sighting: sighting_pb2.Sighting) -> list[str]:
 def details(sighting: sighting_pb2.Sighting) -> list[tuple[str, str]]:
     """Return who asked for a sighting, who has judged it, and who is awaited, a pair a line."""
     reviews = given(sighting)
+    withheld = [("judged before", WITHHELD)] if sighting.reviews_withheld else []
     if len(reviews) > 1 or sighting.state == sighting_pb2.Sighting.STATE_AWAITING_SECOND:
         told = [
             (
@@ -59,13 +61,18 @@ def details(sighting: sighting_pb2.Sighting) -> list[tuple[str, str]]:
     else:
         told = [("reviewed", summary(sighting)), ("reason", sighting.review.reason)]
     requesters = ", ".join(sighting.requesters)
-    return [*told, ("awaited", _awaited(sighting)), ("asked for by", requesters)]
+    return [*withheld, *told, ("awaited", _awaited(sighting)), ("asked for by", requesters)]
 
 
 def summary(sighting: sighting_pb2.Sighting) -> str:
     """Return who has judged a sighting and when, on one line; empty if nobody has."""
     each = " and ".join(map(_by, given(sighting)))
     return f"by {each}" if each else ""
+
+
+def latest(sighting: sighting_pb2.Sighting) -> str:
+    """Return who has judged a sighting last; empty where that is not told."""
+    return given(sighting)[-1].reviewer if given(sighting) else "unknown"
 
 
 def outcome(sighting: sighting_pb2.Sighting, decision: str) -> str:
@@ -77,9 +84,11 @@ def outcome(sighting: sighting_pb2.Sighting, decision: str) -> str:
     """
     name = f"Sighting {sighting.sighting_id}"
     if sighting.state != sighting_pb2.Sighting.STATE_AWAITING_SECOND:
-        by = " and ".join(confirmers(sighting))
         confirmed = sighting.state == sighting_pb2.Sighting.STATE_CONFIRMED
-        return f"{name} is {state(sighting)}{f' by {by}' if confirmed and by else ''}."
+        by = " and ".join(
+            confirmers(sighting) if confirmed else [one.reviewer for one in given(sighting)]
+        )
+        return f"{name} is {state(sighting)}{f', by {by}' if by else ''}."
     by = " and ".join(confirmers(sighting))
     awaited = f"It awaits the decision of {_awaited(sighting)}."
     if decision == "confirm":
@@ -91,11 +100,11 @@ def kept(sighting: sighting_pb2.Sighting) -> str:
     """Return how long a sighting is kept."""
     if sighting.state == sighting_pb2.Sighting.STATE_CONFIRMED:
         return "with the subject"
-    return f"until {times.utc(sighting.delete_time)}, unless it is confirmed before"
+    return f"until {times.shown(sighting.delete_time)}, unless it is confirmed before"
 
 
 def _by(review: sighting_pb2.Review) -> str:
-    return f"{review.reviewer}, {times.utc(review.review_time)}"
+    return f"{review.reviewer}, {times.shown(review.review_time)}"
 
 
 def _awaited(sighting: sighting_pb2.Sighting) -> str:

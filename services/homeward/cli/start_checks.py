@@ -50,8 +50,8 @@ def _old(added: footage_pb2.Footage) -> str:
     if age <= OLD:
         return ""
     return (
-        f"it starts {age.days} days before today, on {times.utc(added.start_time)}. Is that right?"
-        f" {_correction(added)}"
+        f"it starts {age.days} days before today, on {times.shown(added.start_time)}."
+        f" Is that right? {_correction(added)}"
     )
 
 

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC
 from urllib.parse import quote
 
-from google.protobuf.duration_pb2 import Duration
-
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_pb2 import IncomparableStretch, UnlistedFootage
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
@@ -71,7 +69,9 @@ def tell(
         return
     if found:
         view.say("Somebody was in view whose face could not be compared:")
-        view.table(TABLE, [row(one) for one in found], optional=("footage", "why", "file"))
+        view.table(
+            TABLE, [row(one) for one in found], optional=("footage", "to", "why", "people", "file")
+        )
         count = "1 stretch" if len(found) == 1 else f"{len(found)} stretches"
         view.say(f"{count}, {times.span(total_seconds(found))} to watch.")
         if any(one.time_uncertain for one in found):
@@ -107,11 +107,11 @@ def row(stretch: IncomparableStretch) -> tuple[str, ...]:
     return (
         stretch.camera_id,
         times.marked(stretch.interval.start_time, uncertain=stretch.time_uncertain),
-        times.utc(stretch.interval.end_time),
-        position(stretch.start_offset),
-        position(stretch.end_offset),
+        times.shown(stretch.interval.end_time),
+        times.position(stretch.start_offset),
+        times.position(stretch.end_offset),
         str(stretch.peak_person_count),
-        _why(stretch),
+        why(stretch),
         stretch.file_name,
         stretch.footage_id,
     )
@@ -133,7 +133,7 @@ def as_csv(stretches: Iterable[IncomparableStretch]) -> bytes:
                 interval.start_time.ToDatetime(UTC).isoformat(timespec="milliseconds"),
                 interval.end_time.ToDatetime(UTC).isoformat(timespec="milliseconds"),
                 "yes" if one.time_uncertain else "no",
-                *(position(one.start_offset), position(one.end_offset)),
+                *(times.position(one.start_offset), times.position(one.end_offset)),
                 f"{times.seconds(one.start_offset):.3f}",
                 f"{times.seconds(one.end_offset):.3f}",
                 *(one.peak_person_count, one.appearance_count, one.too_small_appearance_count),
@@ -149,7 +149,7 @@ def as_playlist(stretches: Iterable[IncomparableStretch]) -> bytes:
         start, end = times.seconds(one.start_offset), times.seconds(one.end_offset)
         people = f"{one.peak_person_count} at a time"
         # VLC takes what is before a comma, or before a hyphen between spaces, for an artist.
-        title = f"{one.camera_id} {times.utc(one.interval.start_time)} ({people})"
+        title = f"{one.camera_id} {times.shown(one.interval.start_time)} ({people})"
         lines += [
             f"#EXTINF:{max(1, round(end - start))},{title}",
             f"#EXTVLCOPT:start-time={start:.3f}",
@@ -167,20 +167,13 @@ def same_names(stretches: Iterable[IncomparableStretch]) -> list[str]:
     return sorted(name for name, ids in recordings.items() if len(ids) > 1)
 
 
-def position(offset: Duration) -> str:
-    """Return a place in a recording as a player shows it, with a tenth of a second."""
-    tenths = round(times.seconds(offset) * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest // 10:02}.{rest % 10}"
-
-
 def total_seconds(stretches: Sequence[IncomparableStretch]) -> float:
     """Return how long it takes to watch them all."""
     return sum(times.seconds(one.end_offset) - times.seconds(one.start_offset) for one in stretches)
 
 
-def _why(stretch: IncomparableStretch) -> str:
+def why(stretch: IncomparableStretch) -> str:
+    """Return why the faces in a stretch could not be compared."""
     if stretch.too_small_appearance_count == stretch.appearance_count:
         return "too small"
     return "too small, not clear" if stretch.too_small_appearance_count else "not clear"

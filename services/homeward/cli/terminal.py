@@ -9,12 +9,19 @@ whoever wrote its parts, and a rule of the linter keeps other modules from print
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Iterable
 
 import click
 
+from homeward.cli import tables
+
 _JOINERS = "\u200c\u200d"
 """Join letters, or keep them apart, in Persian, in the scripts of India and in emoji."""
+
+
+_OF_DRAWINGS = frozenset(map(chr, range(0x20, 0x7F))) | {"\x1b", "\x07", "\n"}
 
 
 def clean(text: str) -> str:
@@ -28,8 +35,13 @@ def clean(text: str) -> str:
     return "".join(map(_shown, text))
 
 
+def width() -> int:
+    """Return how many characters a line of the terminal has."""
+    return shutil.get_terminal_size().columns
+
+
 def tell(line: str = "", *, err: bool = False, bold: bool = False, colour: str = "") -> None:
-    """Print one line.
+    """Print a sentence: on a terminal, in lines that break between words.
 
     Args:
         line: What to print, cleaned first.
@@ -37,13 +49,22 @@ def tell(line: str = "", *, err: bool = False, bold: bool = False, colour: str =
         bold: In bold letters, on a terminal.
         colour: One of `click.style`, on a terminal.
     """
-    click.secho(clean(line), err=err, bold=bold or None, fg=colour or None)  # noqa: TID251 - the one place
+    looked_at = (sys.stderr if err else sys.stdout).isatty()
+    text = clean(line)
+    for part in tables.wrapped(text, width()) if looked_at else [text]:
+        _echo(part, err=err, bold=bold, colour=colour)
 
 
-def tell_lines(lines: Iterable[str], *, err: bool = False) -> None:
-    """Print lines."""
+def tell_lines(lines: Iterable[str], *, err: bool = False, bold: bool = False) -> None:
+    """Print lines as they are, for a file or laid out already."""
     for line in lines:
-        tell(line, err=err)
+        _echo(clean(line), err=err, bold=bold)
+
+
+def tell_rows(rows: Iterable[Iterable[str]]) -> None:
+    """Print rows of cells, a line each, with a tab between cells."""
+    for row in rows:
+        click.echo("\t".join(map(clean, row)))  # noqa: TID251 - the one place
 
 
 def tell_own(text: str) -> None:
@@ -60,13 +81,50 @@ def ask(question: str) -> bool:
     return click.confirm(clean(question), err=True)  # noqa: TID251 - the one place
 
 
-def json_text(content: object) -> str:
-    """Return JSON in which everything that does not print is escaped; it reads back the same."""
-    text = json.dumps(content, indent=2, ensure_ascii=False)
+def ask_for(question: str, *, required: bool = True) -> str:
+    """Return what is typed as the answer to a question on stderr.
+
+    Args:
+        question: Ends with what it asks for.
+        required: Whether it is asked again for an empty answer.
+
+    Raises:
+        click.Abort: There is none.
+    """
+    empty = None if required else ""
+    answer: str = click.prompt(  # noqa: TID251 - the one place
+        clean(question), default=empty, show_default=False, err=True
+    )
+    return answer.strip()
+
+
+def draw(sequence: str) -> None:
+    """Write what has a terminal draw a picture: escapes of our own around base64 or sixels.
+
+    Raises:
+        ValueError: It has a character that none of those has.
+    """
+    if not set(sequence) <= _OF_DRAWINGS:
+        raise ValueError("a drawing has printable ASCII, escapes and line ends alone")
+    click.echo(sequence, nl=False)  # noqa: TID251 - the one place
+
+
+def json_text(content: object, *, indent: int | None = 2) -> str:
+    """Return JSON in which everything that does not print is escaped; it reads back the same.
+
+    Args:
+        content: What JSON holds.
+        indent: Of what is within; None for one line.
+    """
+    text = json.dumps(content, indent=indent, ensure_ascii=False)
     if text.replace("\n", "").isprintable():
         return text
     # Nothing but strings has such characters, and JSON takes an escape for any character in these.
     return "".join(one if one.isprintable() or one == "\n" else _in_json(one) for one in text)
+
+
+def _echo(text: str, *, err: bool, bold: bool = False, colour: str = "") -> None:
+    click.secho(text, err=err, bold=bold or None, fg=colour or None)  # noqa: TID251 - the one place
 
 
 def _in_json(character: str) -> str:

@@ -197,6 +197,5 @@ class _WatchedFile:
 
 
 def _show(show: progress.Show, pace: progress.Pace, done: int, total: int) -> None:
-    speed = pace.speed(done)
-    rate = f"{size(speed)}/s" if speed else ""
-    show(done, total, ", ".join(filter(None, (rate, pace.eta(done, total)))))
+    left = pace.left(done, total)
+    show(done, total, f"{size(done)} of {size(total)}{f', {left}' if left else ''}")

@@ -315,6 +315,19 @@ SPANS = DataClass(
     limit=RECORD_LIMIT,
     engine_limit=RECORD_LIMIT,
 )
+FEED = DataClass(
+    name="feed of sightings",
+    holds="that something happened to a sighting, what and when: ids of sighting and subject, its"
+    " state, a digest of the case; no recording, camera, time of an appearance, or reviewer",
+    owner="matching",
+    engine=Engine.STREAM,
+    place="SIGHTING_FEED",
+    keys="homeward.feed.{subject_id}.{sighting_id}",
+    kept="31 days, so that followers who were away miss nothing, erasures included",
+    removed_by="NATS, by age",
+    limit=RECORD_LIMIT,
+    engine_limit=RECORD_LIMIT,
+)
 GALLERIES = DataClass(
     name="galleries",
     holds="which collection is in use, of which model pack, and the salt of its key",
@@ -338,6 +351,18 @@ CERTIFICATES = DataClass(
     " pointers",
     kept="6 years; what is held, with its recording; counts, until counted again",
     removed_by="NATS, by age; the end of a removal",
+    engine_limit=CERTIFICATES_KEPT,
+)
+ACTIVITY = DataClass(
+    name="activity counts",
+    holds="how many searches, hours of footage, faces, candidates and decisions a day had; for 60"
+    " days, a shortened digest of the id of each search and candidate, so that none counts twice",
+    owner="matching",
+    engine=Engine.KEY_VALUE,
+    place="ACTIVITY",
+    keys="searches.{yyyy-mm}.{dd}.{part}, candidates.{yyyy-mm}.{dd}.{part}, since",
+    kept="6 years; digests, until they are added up",
+    removed_by="NATS, by age",
     engine_limit=CERTIFICATES_KEPT,
 )
 AUDIT = DataClass(
@@ -383,6 +408,17 @@ LEASES = DataClass(
     removed_by="NATS, by age",
     engine_limit=timedelta(minutes=1),
 )
+REVIEW_LEASES = DataClass(
+    name="review leases",
+    holds="which reviewer has been handed which sighting, so that nobody else is",
+    owner="matching",
+    engine=Engine.KEY_VALUE,
+    place="REVIEW_LEASES",
+    keys="{sighting_id}",
+    kept="until given back, 5 minutes after it was renewed at most",
+    removed_by="the reviewer's decision, NATS by age",
+    engine_limit=timedelta(minutes=5),
+)
 
 INVENTORY = (
     FOOTAGE,
@@ -402,12 +438,15 @@ INVENTORY = (
     SIGHTINGS,
     STILLS,
     SPANS,
+    FEED,
     GALLERIES,
     CERTIFICATES,
+    ACTIVITY,
     AUDIT,
     AUDIT_ARCHIVE,
     POLICIES,
     LEASES,
+    REVIEW_LEASES,
 )
 
 

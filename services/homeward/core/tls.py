@@ -19,7 +19,10 @@ _FOR_CLIENTS_ONLY = 26
 """OpenSSL's X509_V_ERR_INVALID_PURPOSE, of a certificate that does not serve as a server's."""
 
 
-DISTRUST = "its certificate must be signed by HOMEWARD_TLS_CA_FILE and name the host that is called"
+DISTRUST = (
+    "its certificate must be signed by HOMEWARD_TLS_CA_FILE and name the host that is called, or"
+    " the name that HOMEWARD_INGESTION_TLS_SERVER_NAME and so on give instead"
+)
 
 
 class TlsError(Exception):
@@ -175,6 +178,23 @@ def channel_credentials(material: Material) -> grpc.ChannelCredentials:
         private_key=material.key,
         certificate_chain=material.certificates,
     )
+
+
+def server_name_variable(service: str) -> str:
+    """Return the variable that names what a service's certificate must name."""
+    return f"HOMEWARD_{service.upper()}_TLS_SERVER_NAME"
+
+
+def server_name_options(name: str | None) -> list[tuple[str, str]]:
+    """Return the channel options by which a server's certificate must have another name.
+
+    It is the name that is sent (SNI) and looked for in the certificate, instead of the host that is
+    called. The certificate must be signed by our authority all the same.
+
+    Args:
+        name: Such as `homeward-matching`; None looks for the host that is called.
+    """
+    return [("grpc.default_authority", name)] if name else []
 
 
 def distrusted(details: str) -> bool:

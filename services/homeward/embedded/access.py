@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,14 @@ class StackAccess:
     """Folder for the services."""
     user: Path
     """Folder for the user's commands."""
+    name: str = field(default_factory=user_name)
+    """What the user is called in the token."""
 
     @classmethod
-    def of(cls, data: Path) -> StackAccess:
-        """Return those of the stack in a folder."""
-        return cls(data / "secrets" / "access", data / "access")
+    def of(cls, data: Path, *, name: str = "") -> StackAccess:
+        """Return those of the stack in a folder; without a name, the user has the account's."""
+        folders = (data / "secrets" / "access", data / "access")
+        return cls(*folders, name) if name else cls(*folders)
 
     @property
     def token(self) -> Path:
@@ -111,7 +114,7 @@ class StackAccess:
             StackError: The key is damaged.
         """
         issuer = TokenIssuer.read(self.key)
-        token = issuer.issue(user_name(), ROLES, now=datetime.now(UTC), lifetime=LIFETIME)
+        token = issuer.issue(self.name, ROLES, now=datetime.now(UTC), lifetime=LIFETIME)
         write_private(self.token, token + "\n")
 
     def token_age(self) -> timedelta | None:

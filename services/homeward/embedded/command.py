@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -70,6 +71,12 @@ data_option = click.option(
     help="Refuse callers who do not say what they read personal data for, and for which case.",
 )
 @click.option(
+    "--user",
+    default="",
+    metavar="NAME",
+    help="Your name, under which decisions are recorded. [default: that of the account]",
+)
+@click.option(
     "--new-token-key",
     is_flag=True,
     help="Refuse every access token that was issued before, as of one that was stolen.",
@@ -90,6 +97,7 @@ data_option = click.option(
     help="Seconds after which a part that is not ready fails the start.",
 )
 @click.option(
+    "-o",
     "--output",
     type=click.Choice(["text", "json"]),
     default="text",
@@ -105,6 +113,7 @@ def up(
     embedding_port: int | None,
     evaluation: bool,
     require_purpose: bool,
+    user: str,
     new_token_key: bool,
     log_level: str,
     start_timeout: float,
@@ -126,6 +135,8 @@ def up(
 
     def on_ready(state: dict[str, Any]) -> None:
         terminal.tell_own(_ready_line(state, output))
+        if output == "text":
+            terminal.tell_lines(_what_next(data, state["user"]), err=True)
 
     options = stack.UpOptions(
         data=data,
@@ -134,8 +145,7 @@ def up(
         log_level=log_level,
         timeout_seconds=start_timeout,
         evaluation=evaluation,
-        require_purpose=require_purpose,
-        new_token_key=new_token_key,
+        access=stack.AccessOptions(new_token_key, require_purpose, user),
     )
     try:
         stack.run(
@@ -149,6 +159,23 @@ def up(
         if error.part == "embedding":
             terminal.tell(f"advice: where a model pack is refused, {PACK_ADVICE}", err=True)
         sys.exit(error.exit_code)
+
+
+def _what_next(data: Path, user: str) -> list[str]:
+    """Return what to type in another terminal, once all is ready."""
+    named = shlex.quote(str(data.expanduser().absolute()))
+    away = data != user_data_path("homeward")
+    return [
+        "",
+        "Homeward runs until Ctrl-C. In another terminal:",
+        *([f"  export HOMEWARD_DATA={named}"] if away else []),
+        "  homeward subject add --case CASE --label NAME PHOTO     who is looked for",
+        "  homeward camera add CAMERA --place WHERE",
+        "  homeward footage add FILE --camera CAMERA --start TIME  what is searched",
+        "  homeward search",
+        f"Your decisions are recorded as by {user}; `homeward up --user NAME` gives another name.",
+        "",
+    ]
 
 
 def _ready_line(state: dict[str, Any], output: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from homeward.core.tls import VARIABLES
+from homeward.core.tls import VARIABLES, server_name_variable
 from homeward.embedded.access import StackAccess
 from homeward.embedded.environment import GivenEngines, service_environment
 from homeward.embedded.health import serving
@@ -79,8 +79,9 @@ def service_specs(
         evaluation: Whether candidates may be chosen by a policy that nobody has approved.
     """
     defaults = _defaults(data, given, secrets, evaluation=evaluation)
-    # The user's own certificate is for services elsewhere.
-    inherited = {name: value for name, value in inherited.items() if name not in VARIABLES}
+    # The user's own certificate, and names in those of others, are for services elsewhere.
+    elsewhere = {*VARIABLES, *map(server_name_variable, SERVICES)}
+    inherited = {name: value for name, value in inherited.items() if name not in elsewhere}
     # Services run in another folder.
     auth_file = Path(inherited.get(AUTH_FILE) or access.auth_file).absolute()
     fixed = {

@@ -15,6 +15,8 @@ from homeward.embedded.spec import ChildSpec
 
 _TAIL_LINES = 15
 _TAIL_BYTES = 16_384
+_NOT_SHOWN = ("service", "logger", "trace_id", "span_id", "version")
+"""Of a log record: of no use to the person at the terminal."""
 
 
 class Child:
@@ -56,6 +58,10 @@ class Child:
             return f"was ended by {signal.Signals(-status).name}"
         return f"exited with status {status}"
 
+    def killed(self) -> bool:
+        """Whether a signal ended it, of which its log can say nothing."""
+        return (self._process.poll() or 0) < 0
+
     def terminate(self) -> None:
         """Ask it to stop."""
         self._process.terminate()
@@ -84,6 +90,10 @@ class Child:
             text = file.read().decode("utf-8", "replace")
         return list(deque(text.splitlines(), maxlen=_TAIL_LINES))
 
+    def last_words(self) -> list[str]:
+        """Return the last lines of its log to read: of a record, when, what and the rest."""
+        return [_in_words(line) for line in self.tail()]
+
     def problem(self) -> str | None:
         """Return what it waits for, as its log says; None when the log says nothing about it."""
         for line in reversed(self.tail()):
@@ -92,6 +102,18 @@ class Child:
                 if isinstance(record, dict) and "problem" in record:
                     return str(record["problem"])
         return None
+
+
+def _in_words(line: str) -> str:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(record, dict):
+        return line
+    first = [str(record.pop(key, "")) for key in ("timestamp", "level", "event")]
+    rest = [f"{key}={value}" for key, value in record.items() if key not in _NOT_SHOWN]
+    return " ".join(filter(None, (*first, *rest)))
 
 
 def _rotate(log: Path) -> None:

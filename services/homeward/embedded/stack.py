@@ -175,10 +175,13 @@ class Stack:
 
 
 def _failed(problem: str, child: Child) -> StackError:
-    tail = "".join(f"\n  {line}" for line in child.tail()) or "\n  (empty)"
-    return StackError(
-        f"{problem}; its log, {child.log}, ends with:{tail}",
-        problem=problem,
-        log=child.log,
-        part=child.spec.name,
-    )
+    if child.killed():
+        told = (
+            f"{problem}: somebody killed it, or the system did because memory ran out (`dmesg` says"
+            " if so). All other parts are stopped now; the same command starts them again. The log"
+            f" of {child.spec.name} is {child.log}"
+        )
+    else:
+        words = "".join(f"\n  {line}" for line in child.last_words()) or "\n  (empty)"
+        told = f"{problem}; its log, {child.log}, ends with:{words}"
+    return StackError(told, problem=problem, log=child.log, part=child.spec.name)

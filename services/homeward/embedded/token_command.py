@@ -10,6 +10,7 @@ import click
 
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.options import Command, Group, operator_name
+from homeward.cli.shared import OutputFile
 from homeward.cli.terminal import tell
 from homeward.core.distribution import how_to_install
 from homeward.embedded.command import data_option
@@ -77,7 +78,7 @@ def token() -> None:
     "--save",
     "-o",
     "file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     required=True,
     metavar="FILE",
     help="Where it is written, readable for you alone; what was there is replaced.",

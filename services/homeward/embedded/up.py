@@ -29,6 +29,18 @@ State = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class AccessOptions:
+    """What the user asked for about who is let in."""
+
+    new_token_key: bool = False
+    """Whether access tokens that were issued before are to be refused."""
+    require_purpose: bool = False
+    """Whether callers must say what they read personal data for."""
+    user: str = ""
+    """What the user who starts it is called; empty for the name of the account."""
+
+
+@dataclass(frozen=True, slots=True)
 class UpOptions:
     """What the user asked for."""
 
@@ -39,10 +51,7 @@ class UpOptions:
     timeout_seconds: float = 60.0
     evaluation: bool = False
     """Whether candidates may be chosen by a policy that nobody has approved."""
-    new_token_key: bool = False
-    """Whether access tokens that were issued before are to be refused."""
-    require_purpose: bool = False
-    """Whether callers must say what they read personal data for."""
+    access: AccessOptions = AccessOptions()
 
 
 def run(
@@ -69,9 +78,11 @@ def run(
     data = make_private_folder(options.data.expanduser().absolute())
     with stop_on_signals() as stop, lock.exclusive(data):
         ports = choose_ports(data, base=options.port_base, given=options.ports)
-        access = StackAccess.of(data)
+        access = StackAccess.of(data, name=options.access.user)
         access.prepare(
-            commands, new_key=options.new_token_key, require_purpose=options.require_purpose
+            commands,
+            new_key=options.access.new_token_key,
+            require_purpose=options.access.require_purpose,
         )
         specs = _specs(options, data, ports, environment, commands)
         stack = Stack(specs, logs=data / "logs", stop=stop, say=say)
@@ -157,6 +168,7 @@ def _state(ports: Mapping[str, int], access: StackAccess) -> State:
     return {
         "pid": os.getpid(),
         "access": str(access.user),
+        "user": access.name,
         **{name: address(ports[name]) for name in SERVICES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": version(),

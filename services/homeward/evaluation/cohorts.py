@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.cli.render import aligned
+from homeward.cli.tables import aligned
 from homeward.core.policy import LEAST_GROUP, Ages, Basis, Cohort, Rate
 from homeward.evaluation import metrics
 from homeward.evaluation.dataset import Dataset

@@ -15,6 +15,7 @@ from homeward.ingestion.clip_assembly import open_clips
 from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.queue_metrics import measure_queue
+from homeward.ingestion.scan.counted import ScanCounting
 from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit.audit.around import audited
@@ -39,6 +40,7 @@ async def main() -> None:
         stack.enter_context(observed("ingestion", settings))
         parts = await assemble(settings, clock, stack, role="ingestion")
         scans = await open_scans(settings, parts, clock, stack)
+        counting = ScanCounting(parts.scans, parts.activity)
         clips = await open_clips(settings, parts, stack)
         sweeper = FootageSweeper(
             store=parts.store,
@@ -54,7 +56,7 @@ async def main() -> None:
         )
         await stack.enter_async_context(
             in_time(
-                each_in_turn(sweeper.sweep, scans.authorising.sweep),
+                each_in_turn(sweeper.sweep, scans.authorising.sweep, counting.sweep),
                 parts.footage.reporter.report,
                 Lease(leases, "footage-sweeper", socket.gethostname()),
                 every=timedelta(seconds=settings.sweep_interval_seconds),

@@ -33,6 +33,7 @@ from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncom
 from homeward.ingestion.scan.use_records import UseRecords
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit import nats, s3
+from homeward.servicekit.activity import ActivityCounts
 from homeward.servicekit.audit.reading import AuditTrail
 from homeward.servicekit.audit.writer import AuditWriter
 from homeward.servicekit.background import in_background
@@ -60,6 +61,7 @@ class Parts:
     """The store of `scans`."""
     uploads: KeyValueStore
     erasures: KeyValueStore
+    activity: ActivityCounts
     writer: AuditWriter
     trail: AuditTrail
 
@@ -94,7 +96,12 @@ async def assemble(
     plans = await eventually(partial(NatsPlanQueue.open, bus, replicas=settings.nats_replicas))
     await eventually(partial(store.ensure, expire_days=settings.backstop_days, dated=True))
     channel = await stack.enter_async_context(
-        open_channel(settings.matching_target, idempotent=IDEMPOTENT, tls=settings.tls)
+        open_channel(
+            settings.matching_target,
+            idempotent=IDEMPOTENT,
+            tls=settings.tls,
+            server_name=settings.matching_tls_server_name,
+        )
     )
     matcher = GrpcMatcher(channel, settings.matching_target)
     prober = CagedProber(probers)
@@ -121,6 +128,7 @@ async def assemble(
         scan_store=scans,
         uploads=uploads,
         erasures=erasures,
+        activity=ActivityCounts(await eventually(partial(bucket, inventory.ACTIVITY)), clock),
         writer=writer,
         trail=AuditTrail(audit, signer=None, clock=clock),
     )

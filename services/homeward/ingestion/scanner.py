@@ -49,7 +49,12 @@ async def main() -> None:
         )
         parts = await assemble(settings, clock, stack, role="scanner")
         channel = await stack.enter_async_context(
-            open_channel(settings.embedding_target, idempotent=IDEMPOTENT, tls=settings.tls)
+            open_channel(
+                settings.embedding_target,
+                idempotent=IDEMPOTENT,
+                tls=settings.tls,
+                server_name=settings.embedding_tls_server_name,
+            )
         )
         source = CagedFrameSource(decoder, decoders=decoders)
         stack.callback(source.close)

@@ -11,13 +11,14 @@ from homeward.core.inventory import FOOTAGE_LIMIT, backstop_days, swept_after
 from homeward.ingestion.footage.receiving import LeastProgress
 from homeward.ingestion.scan.authorisation import ScanRules
 from homeward.ingestion.scan.scans import ScanLimits
-from homeward.servicekit.settings import EngineSettings
+from homeward.servicekit.settings import EngineSettings, server_name_field
 
 
 class IngestionSettings(EngineSettings):
     """Each is the variable `HOMEWARD_` and its name in capitals."""
 
     matching_target: str = Field(description="Address of the matching service.")
+    matching_tls_server_name: str | None = server_name_field("matching")
     min_footage_age_seconds: float = Field(
         900.0,
         ge=900,
@@ -176,6 +177,7 @@ class ScannerSettings(IngestionSettings):
     """Of the scanner role."""
 
     embedding_target: str = Field(description="Address of the embedding service.")
+    embedding_tls_server_name: str | None = server_name_field("embedding")
     sample_rate: float = Field(
         5.0, ge=0.5, le=30, description="Pictures looked at per second of footage."
     )

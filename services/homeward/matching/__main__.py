@@ -9,6 +9,7 @@ from functools import partial
 
 from homeward.common.retaining import in_time
 from homeward.core import policies
+from homeward.matching.activity.servicer import ActivityServicer
 from homeward.matching.assembly import assemble
 from homeward.matching.composition import Choices, compose
 from homeward.matching.metrics import measure_policy, measured_report
@@ -67,7 +68,11 @@ async def main() -> None:
         unknown = await stack.enter_async_context(refused_calls(engines.writer))
         await GrpcServer.configured(
             settings,
-            [*services(use_cases, engines.stores, clock), AuditServicer(engines.trail).service()],
+            [
+                *services(use_cases, engines.stores, clock),
+                ActivityServicer(engines.activity, clock).service(),
+                AuditServicer(engines.trail).service(),
+            ],
             checks=engines.checks,
             around=[audited(engines.writer)],
             outside=[refusals_audited(engines.writer, unknown)],

@@ -27,7 +27,9 @@ from homeward.matching.adapters.urls import shown
 from homeward.matching.audit_archive import archiver_of, open_archive
 from homeward.matching.composition import Stores
 from homeward.matching.settings import MatchingSettings
+from homeward.matching.sightings.counted import CandidateCounts
 from homeward.servicekit import nats, s3
+from homeward.servicekit.activity import ActivityCounts
 from homeward.servicekit.audit.archive import TrailArchiver
 from homeward.servicekit.audit.reading import AuditTrail
 from homeward.servicekit.audit.signing import CheckpointSigner
@@ -47,6 +49,7 @@ class Engines:
     checks: Mapping[str, Callable[[], Awaitable[object]]]
     writer: AuditWriter
     trail: AuditTrail
+    activity: ActivityCounts
     archiver: TrailArchiver | None
 
 
@@ -70,7 +73,12 @@ async def assemble(
     register = await bucket(inventory.GALLERIES)
     photos, evidence, buckets = await _buckets(settings, stack)
     channel = await stack.enter_async_context(
-        open_channel(settings.embedding_target, idempotent=IDEMPOTENT, tls=settings.tls)
+        open_channel(
+            settings.embedding_target,
+            idempotent=IDEMPOTENT,
+            tls=settings.tls,
+            server_name=settings.embedding_tls_server_name,
+        )
     )
     faces = GrpcFaceAnalyzer(channel, settings.embedding_target)
     engine = await _qdrant(settings, stack)
@@ -78,6 +86,7 @@ async def assemble(
     subjects = CollectionAccess(engine, SUBJECT_LAYOUT, register, secret, faces.model)
     sightings = CollectionAccess(engine, SIGHTING_LAYOUT, register, secret, faces.model)
     gallery = QdrantSubjectIndex(KeyedCollection(subjects))
+    activity = ActivityCounts(await bucket(inventory.ACTIVITY), clock)
     signer = _signer(settings)
     trail = AuditTrail(audit, signer=signer, clock=clock)
     stores = Stores(
@@ -85,6 +94,7 @@ async def assemble(
         ledger=KeyValueSightingLedger(await bucket(inventory.SPANS)),
         erasures=await bucket(inventory.CERTIFICATES),
         leases=await bucket(inventory.LEASES),
+        review_leases=await bucket(inventory.REVIEW_LEASES),
         approvals=await bucket(inventory.POLICIES),
         photos=photos,
         evidence=evidence,
@@ -92,10 +102,11 @@ async def assemble(
         faces=faces,
         gallery=gallery,
         index=QdrantSightingIndex(KeyedCollection(sightings)),
-        feed=NatsSightingFeed(bus),
+        feed=await _feed(bus, settings.nats_replicas),
         acts=writer,
         events=trail,
         signer=signer,
+        candidates=CandidateCounts(activity),
     )
     archive = await open_archive(settings, stack)
     return Engines(
@@ -108,6 +119,7 @@ async def assemble(
         },
         writer,
         trail,
+        activity,
         archiver_of(audit, archive, settings, signer, clock) if archive else None,
     )
 
@@ -120,6 +132,13 @@ def _signer(settings: MatchingSettings) -> CheckpointSigner | None:
 async def _bucket(bus: nats.Nats, replicas: int, data: inventory.DataClass) -> KeyValueStore:
     return await eventually(
         partial(bus.open_bucket, data.place, limit=data.engine_limit, replicas=replicas)
+    )
+
+
+async def _feed(bus: nats.Nats, replicas: int) -> NatsSightingFeed:
+    data, keep = inventory.FEED, inventory.RECORD_LIMIT
+    return await eventually(
+        partial(NatsSightingFeed.open, bus, data.place, keep=keep, replicas=replicas)
     )
 
 

@@ -17,16 +17,22 @@ from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.retention import AuditedBuckets, Buckets, LeasedFiles, Retention
 from homeward.matching.scan_erasure import ScanErasure
+from homeward.matching.sightings.counted import CandidateCounts
 from homeward.matching.sightings.deciding import ReviewRules
+from homeward.matching.sightings.feed import SightingFeed
+from homeward.matching.sightings.following import SightingFollowing
 from homeward.matching.sightings.kept import KeptSightings
+from homeward.matching.sightings.leases import ReviewLeases
+from homeward.matching.sightings.leasing import SightingLeasing
 from homeward.matching.sightings.ledger import SightingLedger
 from homeward.matching.sightings.lost import LostSightings
-from homeward.matching.sightings.ports import SightingFeed, SightingIndex
+from homeward.matching.sightings.ports import SightingIndex
 from homeward.matching.sightings.record import SightingRecording
 from homeward.matching.sightings.refused import RefusedScans
 from homeward.matching.sightings.review import SightingReview
 from homeward.matching.sightings.stills import Stills
 from homeward.matching.sightings.upkeep import SightingUpkeep
+from homeward.matching.sightings.withdrawing import ReviewWithdrawal
 from homeward.matching.subjects.certificates import Certificates
 from homeward.matching.subjects.close import SubjectClosing
 from homeward.matching.subjects.enrol import Subjects, subject_rules
@@ -35,8 +41,10 @@ from homeward.matching.subjects.object_erasures import ObjectErasures
 from homeward.matching.subjects.photos import SubjectPhotos
 from homeward.matching.subjects.records import (
     SubjectRecords,
+    case_of,
     count_enrolled,
     is_open,
+    subjects_of_cases,
     visible_subjects,
 )
 from homeward.matching.subjects.second_look import Enrolment
@@ -59,6 +67,8 @@ class Stores:
     erasures: KeyValueStore
     """Certificates of erased subjects."""
     leases: KeyValueStore
+    review_leases: KeyValueStore
+    """Which reviewer has been handed which sighting."""
     approvals: KeyValueStore
     """Policies and their approvals."""
     photos: ObjectStore
@@ -76,6 +86,8 @@ class Stores:
     """The same, to be read."""
     signer: Signer | None = None
     """Signs checkpoints of it, and use records."""
+    candidates: CandidateCounts | None = None
+    """Counts candidates; None counts none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +119,9 @@ class UseCases:
     reenrolment: Reenrolment
     recording: SightingRecording
     review: SightingReview
+    leasing: SightingLeasing
+    withdrawal: ReviewWithdrawal
+    following: SightingFollowing
     upkeep: SightingUpkeep
     scan_erasure: ScanErasure
     use_records: UseRecords
@@ -123,7 +138,9 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         ledger=stores.ledger,
         stills=Stills(stores.evidence),
         feed=stores.feed,
+        case_of=partial(case_of, stores.records),
         clock=clock,
+        counts=stores.candidates,
     )
     subject_is_open = partial(is_open, stores.records)
     lost = LostSightings(kept, subject_is_open)
@@ -144,6 +161,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
     replacing = partial(Lease, stores.leases, "matching-collections", socket.gethostname())
     reenrolment = _reenrolment(stores, gallery_rebuild, replacing)
     sweep = _sweep(stores, closing, upkeep, certificates, clock)
+    review, leasing, withdrawal = _reviewing(stores, choices, kept, lost)
     return UseCases(
         subjects=subjects,
         enrolment=Enrolment(subjects, stores.gallery, policies, completeness),
@@ -153,9 +171,10 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         gallery_rebuild=gallery_rebuild,
         reenrolment=reenrolment,
         recording=SightingRecording(kept, subject_is_open, refused),
-        review=SightingReview(
-            kept, lost, partial(visible_subjects, stores.records), choices.review_rules
-        ),
+        review=review,
+        leasing=leasing,
+        withdrawal=withdrawal,
+        following=SightingFollowing(kept, stores.records),
         upkeep=upkeep,
         scan_erasure=scan_erasure,
         use_records=_use_records(stores, policies, clock),
@@ -181,6 +200,17 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
             grace=choices.review_grace,
         ),
     )
+
+
+def _reviewing(
+    stores: Stores, choices: Choices, kept: KeptSightings, lost: LostSightings
+) -> tuple[SightingReview, SightingLeasing, ReviewWithdrawal]:
+    leases = ReviewLeases(stores.review_leases, kept.clock)
+    rules, visible = choices.review_rules, partial(visible_subjects, stores.records)
+    review = SightingReview(kept, lost, visible, rules, leases)
+    of_cases = partial(subjects_of_cases, stores.records)
+    leasing = SightingLeasing(kept, leases, of_cases, rules)
+    return review, leasing, ReviewWithdrawal(kept, leases, review.get)
 
 
 def _policies(stores: Stores, choices: Choices, clock: Clock) -> Policies:

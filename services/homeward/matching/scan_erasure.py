@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from homeward.core.inventory import SCANS, SIGHTINGS, SPANS, STILLS
+from homeward.core.inventory import FEED, SCANS, SIGHTINGS, SPANS, STILLS
 from homeward.matching.sightings.refused import RefusedScans, RemovedFindings
 from homeward.matching.subjects.certificate_entries import (
     attempted,
     certificate_entry,
     in_files,
-    in_scans,
+    in_ids,
 )
 from homeward.matching.subjects.certificates import Certificates
 from homeward.matching.subjects.model import ErasureCertificate, ErasureEntry, ErasureOutcome
@@ -59,7 +59,7 @@ class ScanErasure:
         async def erased() -> list[ErasureEntry]:
             return await self._entries(await self._refused.erase_found(scan_id), repeated=repeated)
 
-        entries = await attempted((SIGHTINGS, STILLS, SPANS, SCANS), erased())
+        entries = await attempted((SIGHTINGS, STILLS, SPANS, SCANS, FEED), erased())
         certificate = ErasureCertificate(
             "", self._clock.now(), tuple(entries), scan_id, tuple(sorted(subject_ids))
         )
@@ -79,7 +79,13 @@ class ScanErasure:
             sightings,
             await self._objects.entry(STILLS, count=gone.stills, left=gone.stills_left),
             _in_ledger(gone),
-            in_scans(gone.sightings.count, now=self._clock.now(), repeated=repeated),
+            in_ids(SCANS, gone.sightings.count, now=self._clock.now(), repeated=repeated),
+            in_ids(
+                FEED,
+                max(gone.sightings.count, gone.spans),
+                now=self._clock.now(),
+                repeated=repeated,
+            ),
         ]
 
 

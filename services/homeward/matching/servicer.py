@@ -11,8 +11,6 @@ import grpc
 from homeward.api.matching.v1 import (
     matching_service_pb2,
     matching_service_pb2_grpc,
-    policy_pb2,
-    policy_service_pb2,
     policy_service_pb2_grpc,
     retention_service_pb2,
     retention_service_pb2_grpc,
@@ -27,7 +25,9 @@ from homeward.matching.compare import match
 from homeward.matching.composition import Stores, UseCases
 from homeward.matching.convert import enrolment as convert_enrolment
 from homeward.matching.convert import findings as convert_findings
+from homeward.matching.convert import following as convert_following
 from homeward.matching.convert import ids as convert_ids
+from homeward.matching.convert import leases as convert_leases
 from homeward.matching.convert import policies as convert_policies
 from homeward.matching.convert import probes as convert_probes
 from homeward.matching.convert import progress as convert_progress
@@ -40,9 +40,10 @@ from homeward.matching.exports.servicer import ExportServicer
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.policies.catalogue import Policies
-from homeward.matching.policies.model import Policy
+from homeward.matching.policy_servicer import PolicyServicer
 from homeward.matching.retention import Retention
 from homeward.matching.sightings import ledger
+from homeward.matching.sightings.taking_back import Withdrawal
 from homeward.matching.subjects.certificates import Certificates
 from homeward.matching.subjects.records import SubjectRecords, newest_first, visible_subjects
 from homeward.servicekit import wire
@@ -222,72 +223,15 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
         )
 
 
-class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
-    """`homeward.api.matching.v1.PolicyService`."""
-
-    def __init__(self, policies: Policies, clock: Clock) -> None:
-        self._policies = policies
-        self._clock = clock
-
-    async def AddPolicy(
-        self, request: policy_service_pb2.AddPolicyRequest, _: Context
-    ) -> policy_service_pb2.AddPolicyResponse:
-        policy = await self._policies.add(
-            convert_policies.policy_file_from(request.file), request.file
-        )
-        return policy_service_pb2.AddPolicyResponse(policy=self._stated(policy))
-
-    async def GetPolicy(
-        self, request: policy_service_pb2.GetPolicyRequest, _: Context
-    ) -> policy_service_pb2.GetPolicyResponse:
-        policy = await self._policies.get(convert_policies.policy_id_from(request.policy_id))
-        return policy_service_pb2.GetPolicyResponse(policy=self._stated(policy))
-
-    async def ListPolicies(
-        self, request: policy_service_pb2.ListPoliciesRequest, _: Context
-    ) -> policy_service_pb2.ListPoliciesResponse:
-        found = await self._policies.find()
-        items, token = page_by(request, found, lambda policy: (policy.file.policy_id,))
-        return policy_service_pb2.ListPoliciesResponse(
-            policies=[self._stated(policy) for policy in items], next_page_token=token
-        )
-
-    async def ApprovePolicy(
-        self, request: policy_service_pb2.ApprovePolicyRequest, _: Context
-    ) -> policy_service_pb2.ApprovePolicyResponse:
-        policy = await self._policies.approve(
-            convert_policies.policy_id_from(request.policy_id),
-            approver=acting_name(request.approver, "approver", most=200),
-            valid_until=convert_policies.valid_until_from(request, now=self._clock.now()),
-            note=wire.text(request.note, "note", most=1000),
-        )
-        return policy_service_pb2.ApprovePolicyResponse(policy=self._stated(policy))
-
-    async def ActivatePolicy(
-        self, request: policy_service_pb2.ActivatePolicyRequest, _: Context
-    ) -> policy_service_pb2.ActivatePolicyResponse:
-        policy = await self._policies.activate(convert_policies.policy_id_from(request.policy_id))
-        return policy_service_pb2.ActivatePolicyResponse(policy=self._stated(policy))
-
-    async def ExpirePolicy(
-        self, request: policy_service_pb2.ExpirePolicyRequest, _: Context
-    ) -> policy_service_pb2.ExpirePolicyResponse:
-        policy = await self._policies.expire(
-            convert_policies.policy_id_from(request.policy_id),
-            reason=wire.text(request.reason, "reason", least=1, most=1000),
-        )
-        return policy_service_pb2.ExpirePolicyResponse(policy=self._stated(policy))
-
-    def _stated(self, policy: Policy) -> policy_pb2.Policy:
-        return convert_policies.to_stated_policy(policy, now=self._clock.now())
-
-
 class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     """`homeward.api.matching.v1.SightingService`."""
 
     def __init__(self, use_cases: UseCases, clock: Clock) -> None:
         self._recording = use_cases.recording
         self._review = use_cases.review
+        self._leasing = use_cases.leasing
+        self._withdrawal = use_cases.withdrawal
+        self._following = use_cases.following
         self._upkeep = use_cases.upkeep
         self._scan_erasure = use_cases.scan_erasure
         self._use_records = use_cases.use_records
@@ -345,15 +289,57 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: sighting_service_pb2.ReviewSightingRequest, _: Context
     ) -> sighting_service_pb2.ReviewSightingResponse:
         decision = convert_sightings.decision_from(request.decision)
+        reviewer = acting_name(request.reviewer, "reviewer", most=200)
         sighting = await self._review.review(
             wire.uuid_text(request.sighting_id, "sighting_id"),
             decision=decision,
             reason=wire.text(request.reason, "reason", most=1000),
-            reviewer=acting_name(request.reviewer, "reviewer", most=200),
+            reviewer=reviewer,
         )
         metrics.REVIEWS.labels(decision.value).inc()
         return sighting_service_pb2.ReviewSightingResponse(
-            sighting=convert_rejections.to_reviewed(sighting, self._review.rules)
+            sighting=convert_rejections.to_reviewed(sighting, self._review.rules, reviewer=reviewer)
+        )
+
+    async def LeaseSightings(
+        self, request: sighting_service_pb2.LeaseSightingsRequest, _: Context
+    ) -> sighting_service_pb2.LeaseSightingsResponse:
+        reviewer = acting_name(request.reviewer, "reviewer", most=200)
+        handed = await self._leasing.hand_out(
+            convert_leases.query_from(request),
+            reviewer,
+            count=convert_leases.count_from(request.count),
+        )
+        return convert_leases.to_handed_out(handed, self._review.rules, reviewer=reviewer)
+
+    async def RenewSightingLeases(
+        self, request: sighting_service_pb2.RenewSightingLeasesRequest, _: Context
+    ) -> sighting_service_pb2.RenewSightingLeasesResponse:
+        reviewer = acting_name(request.reviewer, "reviewer", most=200)
+        names = convert_leases.held_from(request.sighting_ids)
+        leases = await self._leasing.renew(names, reviewer)
+        return sighting_service_pb2.RenewSightingLeasesResponse(
+            leases=map(convert_leases.to_lease, leases)
+        )
+
+    async def ReturnSightings(
+        self, request: sighting_service_pb2.ReturnSightingsRequest, _: Context
+    ) -> sighting_service_pb2.ReturnSightingsResponse:
+        reviewer = acting_name(request.reviewer, "reviewer", most=200)
+        await self._leasing.give_back(convert_leases.held_from(request.sighting_ids), reviewer)
+        return sighting_service_pb2.ReturnSightingsResponse()
+
+    async def WithdrawReview(
+        self, request: sighting_service_pb2.WithdrawReviewRequest, _: Context
+    ) -> sighting_service_pb2.WithdrawReviewResponse:
+        reviewer = acting_name(request.reviewer, "reviewer", most=200)
+        review_time = wire.from_timestamp(request.review_time, "review_time")
+        sighting, lease = await self._withdrawal.withdraw(
+            wire.uuid_text(request.sighting_id, "sighting_id"), Withdrawal(reviewer, review_time)
+        )
+        return sighting_service_pb2.WithdrawReviewResponse(
+            sighting=convert_sightings.to_sighting(sighting, self._review.rules, reader=reviewer),
+            lease=convert_leases.to_lease(lease) if lease else None,
         )
 
     async def ListRejections(
@@ -415,13 +401,15 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     async def WatchSightings(
         self, request: sighting_service_pb2.WatchSightingsRequest, _: Context
     ) -> AsyncIterator[sighting_service_pb2.WatchSightingsResponse]:
-        wanted = convert_ids.scope_from(request.subject_ids, "subject_ids")
-        async with aclosing(self._review.follow()) as changes:
+        following = self._following.follow(
+            convert_following.place_from(request),
+            from_oldest=request.from_oldest,
+            subject_ids=convert_ids.scope_from(request.subject_ids, "subject_ids"),
+        )
+        async with aclosing(following) as changes:
             async for change in changes:
-                if not wanted or change.subject_id in wanted:
-                    yield sighting_service_pb2.WatchSightingsResponse(
-                        sighting=convert_sightings.to_change(change, self._review.rules)
-                    )
+                if request.send_places or not isinstance(change, str):
+                    yield convert_following.to_followed(change, self._review.rules)
 
 
 class RetentionServicer(retention_service_pb2_grpc.RetentionServiceServicer):

@@ -11,13 +11,14 @@ from pydantic import Field, SecretStr, model_validator
 from homeward.core.inventory import INVENTORY
 from homeward.matching.sightings.deciding import ReviewRules
 from homeward.servicekit.audit.s3_archive import LockMode
-from homeward.servicekit.settings import EngineSettings
+from homeward.servicekit.settings import EngineSettings, server_name_field
 
 
 class MatchingSettings(EngineSettings):
     """Each is the variable `HOMEWARD_` and its name in capitals."""
 
     embedding_target: str = Field(description="Address of the embedding service.")
+    embedding_tls_server_name: str | None = server_name_field("embedding")
     qdrant_url: str | None = Field(
         None,
         description="URL of a Qdrant server's REST interface. A URL without a port means 443 of"

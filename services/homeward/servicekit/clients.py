@@ -23,6 +23,7 @@ from homeward.core.tls import (
     TlsFiles,
     channel_credentials,
     distrusted,
+    server_name_options,
 )
 from homeward.servicekit import errors, tracing
 from homeward.servicekit.following import FollowingChannel
@@ -97,7 +98,11 @@ def message_size_options(*, receive: int = MAX_MESSAGE_BYTES) -> list[tuple[str,
 
 
 def open_channel(
-    target: str, *, idempotent: tuple[str, ...] = (), tls: TlsFiles | None = None
+    target: str,
+    *,
+    idempotent: tuple[str, ...] = (),
+    tls: TlsFiles | None = None,
+    server_name: str | None = None,
 ) -> grpc.aio.Channel:
     """Open a channel that spreads calls, and repeats idempotent ones that got no answer.
 
@@ -106,6 +111,7 @@ def open_channel(
             `ipv4:10.0.0.1:5000,10.0.0.2:5000` for replicas that have no common name.
         idempotent: Names of the calls that may be repeated, see `core.idempotency`.
         tls: Certificate, key and authority of this client; None speaks plain text.
+        server_name: Name that the servers' certificates must have; None: the host of `target`.
 
     Raises:
         TlsError: TLS cannot be spoken with the files.
@@ -124,6 +130,7 @@ def open_channel(
     options.append(("grpc.use_local_subchannel_pool", 1))
     config = {**BALANCED, "methodConfig": retries(idempotent)}
     options.append(("grpc.service_config", json.dumps(config)))
+    options.extend(server_name_options(server_name))
     if tls is None:
         return grpc.aio.insecure_channel(
             target, options=options, interceptors=[_TracingInterceptor()]

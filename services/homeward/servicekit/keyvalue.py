@@ -71,8 +71,16 @@ class KeyValueStore(Protocol):
     async def put(self, key: str, value: bytes) -> int:
         """Write a record whatever was there, and return its revision."""
 
-    async def erase(self, key: str) -> bool:
-        """Remove a record and overwrite its bytes; return whether there was one."""
+    async def erase(self, key: str, *, revision: int | None = None) -> bool:
+        """Remove a record and overwrite its bytes; return whether there was one.
+
+        Args:
+            key: Names it.
+            revision: What it must still have if it is there; None removes it whatever it has.
+
+        Raises:
+            ConflictError: It was changed; it is as whoever changed it has written it.
+        """
 
     async def entries(self, pattern: str = ">", *, since: int = 0) -> list[Entry]:
         """Return the records whose keys match, in the order of their keys.
@@ -153,8 +161,11 @@ class InMemoryKeyValueStore:
                 queue.put_nowait(entry)
         return self._revision
 
-    async def erase(self, key: str) -> bool:
-        """Remove a record; return whether there was one."""
+    async def erase(self, key: str, *, revision: int | None = None) -> bool:
+        """Remove a record, if it still has `revision`; return whether there was one."""
+        entry = self._entries.get(key)
+        if entry is not None and revision is not None and entry.revision != revision:
+            raise ConflictError(key)
         return self._entries.pop(key, None) is not None
 
     async def entries(self, pattern: str = ">", *, since: int = 0) -> list[Entry]:

@@ -112,7 +112,7 @@ class Nats:
         seconds = limit.total_seconds() if limit else None
         with self.translated():
             try:
-                store = await self.jetstream.key_value(bucket)
+                await self.jetstream.stream_info(f"KV_{bucket}")
             except NotFoundError:
                 # The client's own `create_key_value` forbids what `erase` does.
                 await self.jetstream.add_stream(
@@ -126,12 +126,10 @@ class Nats:
                         discard=DiscardPolicy.NEW,
                         duplicate_window=min(DUPLICATES_SECONDS, seconds or math.inf),
                         allow_rollup_hdrs=True,
-                        allow_direct=True,
                         deny_delete=False,
                     )
                 )
-                store = await self.jetstream.key_value(bucket)
-        return NatsKeyValueStore(store, self, bucket)
+        return NatsKeyValueStore(self, bucket)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -191,13 +189,18 @@ async def connection(url: str, name: str) -> AsyncIterator[Nats]:
 
 
 class NatsKeyValueStore:
-    """A `KeyValueStore` in NATS JetStream."""
+    """A `KeyValueStore` in NATS JetStream.
 
-    def __init__(self, store: KeyValue, nats: Nats, bucket: str) -> None:
-        self._store = store
+    In a cluster the leader of the stream is asked, which has all that was acknowledged: a follower
+    may lack it for a moment (docs/decisions/0025-records-are-read-from-the-leader.md).
+    """
+
+    def __init__(self, nats: Nats, bucket: str) -> None:
         self._nats = nats
         self._stream = f"KV_{bucket}"
         self._prefix = f"$KV.{bucket}."
+        # Whatever the stream allows: those that earlier versions made allow any server to answer.
+        self._store = KeyValue(bucket, self._stream, self._prefix, nats.jetstream, direct=False)
 
     async def get(self, key: str) -> Entry | None:
         """Return the record, or None."""
@@ -238,15 +241,18 @@ class NatsKeyValueStore:
                     return await self.create(key, value)
                 return await self.update(key, value, revision=entry.revision)
 
-    async def erase(self, key: str) -> bool:
+    async def erase(self, key: str, *, revision: int | None = None) -> bool:
         """Remove a record and overwrite its bytes; return whether there was one.
 
         The messages themselves are erased, oldest first, so that no older value comes back to light
-        if this breaks off: a delete marker would leave their bytes in the stream's file.
+        if this breaks off: a delete marker would leave their bytes in the stream's file. A revision
+        is the number of a message, so that what was written after it is not touched.
         """
         erased = False
         with self._nats.translated():
             while (number := await self._oldest(key)) is not None:
+                if revision is not None and number > revision:
+                    raise ConflictError(key)
                 erased = await self._overwrite(number) or erased
         return erased
 
@@ -306,8 +312,24 @@ class NatsKeyValueStore:
             async for entry in entries:
                 yield entry
 
+    async def _newest(self, pattern: str) -> int:
+        """Return the leader's number of the newest message that matches; 0 if there is none."""
+        with self._nats.translated():
+            try:
+                message = await self._nats.jetstream.get_last_msg(
+                    self._stream, f"{self._prefix}{pattern}"
+                )
+            except NotFoundError:
+                return 0
+        return int(message.seq)
+
     async def _watch(self, pattern: str, *, since: int = 0) -> AsyncGenerator[Entry | None, None]:
-        """Yield as `watch` does; after a revision, every write since instead of the newest."""
+        """Yield as `watch` does; after a revision, every write since instead of the newest.
+
+        A consumer may be with a follower that lags behind. There are no more records when the
+        newest one that the leader had at first has come.
+        """
+        newest, reached = await self._newest(pattern), since
         config = ConsumerConfig(opt_start_seq=since + 1) if since else None
         policy = DeliverPolicy.BY_START_SEQUENCE if since else DeliverPolicy.LAST_PER_SUBJECT
         with self._nats.translated():
@@ -327,13 +349,14 @@ class NatsKeyValueStore:
                 info = await subscription.consumer_info()
             consumer = info.name
             # What the server has sent may still be on its way.
-            complete = _has_all(info, last)
+            complete = reached >= newest and _has_all(info, last)
             if complete:
                 yield None
             while True:
                 message = await arriving.next(SILENCE_SECONDS if complete else RECOUNT_SECONDS)
                 if message is not None:
                     last = message
+                    reached = int(message.metadata.sequence.stream)
                     if not _is_marker(message):
                         meta = message.metadata
                         key = message.subject.removeprefix(self._prefix)
@@ -345,9 +368,10 @@ class NatsKeyValueStore:
                 else:
                     # A record that was erased before it was sent is never sent, so that the one
                     # before it was the last, and did not say so.
+                    newest = min(newest, await self._newest(pattern))
                     with self._nats.translated():
                         has_all = _has_all(await subscription.consumer_info(), last)
-                if not complete and has_all:
+                if not complete and has_all and reached >= newest:
                     complete = True
                     yield None
         except StopAsyncIteration:  # the connection was closed

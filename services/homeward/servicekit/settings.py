@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,6 +20,17 @@ addresses anew: a replica that is added gets its share of the calls within about
 
 Encryption = Literal["none", "sse-s3", "sse-kms"]
 """Of a bucket, by its server: none that is asked for, its own keys, or those of its key service."""
+
+
+def server_name_field(service: str) -> Any:  # noqa: ANN401 - as pydantic's own `Field`
+    """Return the setting `..._tls_server_name` of a service that is called."""
+    return Field(
+        None,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$",
+        description=f"Name that the certificate of the {service} service must have, where that is"
+        " not the host of its address, as behind a load balancer or for a list of addresses; needs"
+        " TLS. Unset: the host.",
+    )
 
 
 class ServiceSettings(BaseSettings):
@@ -114,6 +126,17 @@ class ServiceSettings(BaseSettings):
                 self.tls.read()
         except TlsError as error:
             raise ValueError(str(error)) from error
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_checked(self) -> Self:
+        named = [name for name in type(self).model_fields if name.endswith("_tls_server_name")]
+        for name in filter(partial(getattr, self), named):
+            if self.tls is None:
+                raise ValueError(
+                    f"HOMEWARD_{name.upper()} is a name in a certificate, and without TLS there is"
+                    f" none: set {', '.join(VARIABLES)}, or unset it"
+                )
         return self
 
     @model_validator(mode="after")

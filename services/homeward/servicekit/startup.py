@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -23,7 +24,11 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
     The first process of a container has no default action for a signal: without this, a program
     that waits for an engine would run until the container's grace period is over.
+
+    What is loaded by now stays until the end: the collector passes over it from here on. With it, a
+    full collection stops a scanner for 0.2 s.
     """
+    gc.freeze()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     return asyncio.run(main)
 

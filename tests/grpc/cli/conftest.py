@@ -70,3 +70,9 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     made: list[int] = []
     monkeypatch.setattr(patience, "pause", lambda failures, _: made.append(failures))
     return made
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have times shown in UTC wherever the tests run."""
+    monkeypatch.setenv("HOMEWARD_TIMEZONE", "UTC")

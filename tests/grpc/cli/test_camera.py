@@ -80,4 +80,4 @@ def test_latitude_and_longitude_go_together(homeward: Homeward) -> None:
 
 def test_cameras_are_listed(homeward: Homeward, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["camera", "list"]) == 0
-    assert "gate    North gate" in capsys.readouterr().out
+    assert "gate\tNorth gate" in capsys.readouterr().out

@@ -53,7 +53,7 @@ def test_a_recording_is_shown_with_what_is_odd_about_it(
     assert run(["footage", "show", FOOTAGE]) == 0
     told = capsys.readouterr().out
     assert "  note: its clock is set anew 5.0 s from its beginning\n" in told
-    assert re.search(r"pictures for:? +50.0 s", told)
+    assert re.search(r"pictures for:? +50.0s", told)
 
 
 def test_a_recording_arrives_as_it_is(
@@ -106,13 +106,34 @@ def test_the_same_file_again_is_the_same_footage_and_said_so(
 
 
 def test_a_start_without_a_zone_is_refused_with_an_example(
-    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    homeward: Homeward,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("HOMEWARD_TIMEZONE")
     path = written(tmp_path, "gate.mp4", b"video")
     start = ("--start", "2026-11-20T10:00:00")
     assert run(["footage", "add", path, "--camera", "gate", *start]) == 2
     assert "2026-11-20T10:00:00Z" in capsys.readouterr().err
     assert homeward.footage.headers == []
+
+
+def test_a_start_without_a_zone_is_of_the_zone_that_is_named_anywhere_on_the_line(
+    homeward: Homeward, tmp_path: Path
+) -> None:
+    path = written(tmp_path, "gate.mp4", b"video")
+    start = ("--start", "2026-11-20 11:00", "--timezone", "Europe/Paris")
+    assert run(["footage", "add", path, "--camera", "gate", *start]) == 0
+    assert homeward.footage.headers[0].start_time == BEGIN
+
+
+def test_a_folder_stands_for_the_recordings_in_it(homeward: Homeward, tmp_path: Path) -> None:
+    written(tmp_path, "gate-20261120-100000.mp4", b"a")
+    written(tmp_path, "player.exe", b"b")
+    pattern = ("--start-from-name", "%Y%m%d-%H%M%S")
+    assert run(["footage", "add", str(tmp_path), "--camera", "gate", *pattern]) == 0
+    assert [one.file_name for one in homeward.footage.headers] == ["gate-20261120-100000.mp4"]
 
 
 def test_several_files_need_a_start_each(homeward: Homeward, tmp_path: Path) -> None:
@@ -137,9 +158,8 @@ def test_the_start_is_told_and_where_it_was_read(
     assert run(["footage", "add", path, "--camera", "gate", *pattern]) == 0
     assert run(["footage", "add", path, "--camera", "gate", *pattern, "--output", "json"]) == 0
     given, named, document = capsys.readouterr().out.split("\n", 2)
-    start = "start 2026-11-20 10:00:00Z by the camera's clock"
-    assert f"{start} (from --start), length" in given
-    assert f"{start} (from the file's name), length" in named
+    assert "start 2026-11-20 10:00:00 UTC by the camera's clock (from --start), length" in given
+    assert "start 2026-11-20 11:00:00 CET by the camera's clock (from the file's name)" in named
     assert json.loads(document)["startSource"] == "FILE_NAME"
 
 
@@ -159,7 +179,7 @@ def test_a_recording_that_overlaps_another_of_its_camera_is_added_with_a_warning
     (warning,) = json.loads(told.out)["warnings"]
     assert warning["footageId"] == FOOTAGE
     assert (
-        "overlaps other footage of camera gate: gate-other (other.mp4) by 0:01:30"
+        "overlaps other footage of camera gate: gate-other (other.mp4) by 1m30s"
         in (warning["message"])
     )
     assert told.err == f"WARNING: {tmp_path}/a.mp4: {warning['message']}\n"
@@ -194,7 +214,7 @@ def test_files_that_cannot_be_read_do_not_hold_up_the_others(
     good = written(tmp_path, "gate-20261120-100000.mp4", b"a")
     timeless, empty = written(tmp_path, "b.mp4", b"b"), written(tmp_path, "c.mp4", b"")
     missing = str(tmp_path / "d-20261120-100000.mp4")
-    names = [missing, str(tmp_path), timeless, good, empty]
+    names = [missing, timeless, good, empty]
     pattern = ("--start-from-name", "%Y%m%d-%H%M%S", "--output", "json")
 
     assert run(["footage", "add", "--camera", "gate", *pattern, *names]) == 10
@@ -202,7 +222,7 @@ def test_files_that_cannot_be_read_do_not_hold_up_the_others(
     told = capsys.readouterr()
     answer = json.loads(told.out)
     assert [one["fileName"] for one in answer["footage"]] == ["gate-20261120-100000.mp4"]
-    assert [one["file"] for one in answer["refused"]] == [missing, str(tmp_path), timeless, empty]
+    assert [one["file"] for one in answer["refused"]] == [missing, timeless, empty]
     assert f"error: {missing}: no such file" in told.err
     assert "b.mp4: has no time like %Y%m%d-%H%M%S" in told.err
 
@@ -321,8 +341,17 @@ def test_footage_is_listed_shown_and_removed(
 def test_no_footage_of_a_camera_is_not_told_as_no_footage_at_all(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["footage", "list", "--camera", "gaet"]) == 0
+    homeward.footage.held = {}
+    assert run(["footage", "list", "--camera", "gate"]) == 0
     assert capsys.readouterr().out == "No footage is held of these cameras and times.\n"
+
+
+@pytest.mark.usefixtures("homeward")
+def test_a_mistyped_camera_is_answered_with_the_one_that_is_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["footage", "list", "--camera", "gaet"]) == 5
+    assert "did you mean gate?" in capsys.readouterr().err
 
 
 def test_an_upload_that_is_interrupted_says_how_it_goes_on(

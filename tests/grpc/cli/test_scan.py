@@ -30,8 +30,8 @@ def test_several_cameras_are_told_apart(
     assert run(["scan", "show", SCAN]) == 0
 
     told = capsys.readouterr().out
-    assert re.search(r"gate +20 +5 % +0 % +64 px or more", told)
-    assert re.search(r"yard +30 +100 % +0 % +17 px", told)
+    assert re.search(r"gate\t20\t5 %\t0 %\t64 px or more", told)
+    assert re.search(r"yard\t30\t100 %\t0 %\t17 px", told)
 
 
 def test_where_all_could_be_compared_no_size_is_told(
@@ -73,9 +73,9 @@ def test_a_scan_tells_how_each_recording_was_searched(
     assert run(["scan", "show", SCAN[:8]]) == 0
     told = capsys.readouterr().out
     assert "How it was searched:" in told
-    assert "where something happened; all of it: its bit rate is constant" in told
-    assert re.search(r"footage +looked at +passed over +how", told.lower())
-    assert re.search(rf"{FOOTAGE} +0:01:00 +0:09:00", told)
+    assert "the parts in which something moved; all of it: its bit rate is constant" in told
+    assert re.search(r"footage\tlooked at\tpassed over\thow", told.lower())
+    assert re.search(rf"{FOOTAGE}\t1m00s\t9m00s", told)
 
 
 def test_scans_are_listed_shown_and_cancelled(
@@ -84,7 +84,7 @@ def test_scans_are_listed_shown_and_cancelled(
     assert run(["scan", "list"]) == 0
     assert run(["scan", "show", SCAN[:8]]) == 0
     assert run(["scan", "cancel", SCAN[:8]]) == 0
-    assert f"Scan {SCAN} is cancelled. What it found stands." in capsys.readouterr().out
+    assert f"Scan {SCAN} is cancelled. What it has found stays." in capsys.readouterr().out
 
 
 def test_a_scan_that_is_told_to_stop_is_not_told_as_running(
@@ -93,7 +93,7 @@ def test_a_scan_that_is_told_to_stop_is_not_told_as_running(
     homeward.scans.cancelled = scan_pb2.Scan.STATE_RUNNING
     assert run(["scan", "cancel", SCAN]) == 0
     told = capsys.readouterr().out
-    assert f"Scan {SCAN} is told to stop; `homeward scan watch {SCAN}` waits for that." in told
+    assert f"Scan {SCAN} was asked to stop; `homeward scan watch {SCAN}` shows" in told
 
 
 def test_a_list_of_scans_tells_what_was_searched_beside_what_was_dealt_with(
@@ -104,7 +104,7 @@ def test_a_list_of_scans_tells_what_was_searched_beside_what_was_dealt_with(
     homeward.scans.listed.progress.done_duration.seconds = 600
     assert run(["scan", "list"]) == 0
     told = capsys.readouterr().out
-    assert re.search(r"cancelled +100% +0:10:00 +0:02:00", told)
+    assert re.search(r"cancelled\t100%\t10m00s\t2m00s", told)
 
 
 def test_a_scan_that_is_cancelled_already_is_no_error(
@@ -117,7 +117,7 @@ def test_a_scan_that_is_cancelled_already_is_no_error(
 
     assert run(["scan", "cancel", SCAN[:8]]) == 0
 
-    assert f"Scan {SCAN} is cancelled. What it found stands." in capsys.readouterr().out
+    assert f"Scan {SCAN} is cancelled. What it has found stays." in capsys.readouterr().out
 
 
 def test_whether_a_cancel_without_an_answer_took_effect_is_to_be_looked_up(

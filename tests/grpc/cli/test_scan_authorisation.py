@@ -76,7 +76,7 @@ def test_a_search_says_until_when_it_must_be_authorised(
     assert run(["search"]) == 0
 
     told = capsys.readouterr().err
-    assert "must be authorised by 2026-11-20 10:00:12Z" in told
+    assert "must be authorised by 2026-11-20 10:00:12 UTC" in told
     assert f"`homeward scan authorise {SCAN} --reference TEXT`" in told
 
 
@@ -105,7 +105,9 @@ def test_a_scan_is_authorised(homeward: Homeward, capsys: pytest.CaptureFixture[
         "MP-26-0412/7",
         "otto",
     )
-    assert "is authorised by otto, 2026-11-20 10:00:00Z, MP-26-0412/7." in capsys.readouterr().out
+    assert (
+        "is authorised by otto, 2026-11-20 10:00:00 UTC, MP-26-0412/7." in capsys.readouterr().out
+    )
 
 
 def test_a_refused_scan_comes_with_its_certificate(
@@ -120,9 +122,9 @@ def test_a_refused_scan_comes_with_its_certificate(
 
     told = capsys.readouterr().out
     assert homeward.scans.decisions[0].reason == "no case is open"
-    assert f"Scan {SCAN} is refused by otto, 2026-11-20 10:00:00Z: no case is open." in told
+    assert f"Scan {SCAN} is refused by otto, 2026-11-20 10:00:00 UTC: no case is open." in told
     assert f"Erasure certificate of scan {SCAN}" in told
-    assert f"`homeward scan certificate {SCAN}` tells when it is." in told
+    assert f"`homeward scan certificate {SCAN}`: it shows whether the rest is gone by then." in told
 
 
 def test_refusing_asks_before_anything_is_erased(
@@ -194,10 +196,10 @@ def test_a_certificate_of_a_scan_can_be_had_as_a_page_and_in_json(
 @pytest.mark.parametrize(
     ("held", "shown", "listed"),
     [
-        (AWAITED, "awaited until 2026-11-20 10:00:12Z", "awaited until 2026-11-20 10:00:12Z"),
-        (AUTHORISED, "authorised by otto, 2026-11-20 10:00:00Z, MP-26-0412/7", "authorised"),
-        (REFUSED, "refused by otto, 2026-11-20 10:00:00Z: no case is open", "refused"),
-        (LAPSED, "not in time: nobody had authorised it by 2026-11-20 10:00:12Z", "not in time"),
+        (AWAITED, "awaited until 2026-11-20 10:00:12 UTC", "awaited until 2026-11-20 10:00:12 UTC"),
+        (AUTHORISED, "authorised by otto, 2026-11-20 10:00:00 UTC, MP-26-0412/7", "authorised"),
+        (REFUSED, "refused by otto, 2026-11-20 10:00:00 UTC: no case is open", "refused"),
+        (LAPSED, "not in time: nobody had authorised it by 2026-11-20 10:00:12 UTC", "not in time"),
         (Held(state=99), "unknown", "unknown"),  # type: ignore[arg-type]
     ],
 )

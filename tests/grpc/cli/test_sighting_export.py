@@ -39,7 +39,7 @@ def test_an_export_tells_whether_its_time_is_uncertain(
     assert run(["sighting", "export", SIGHTING, "--save", str(tmp_path)]) == 0
     facts = json.loads((tmp_path / f"sighting-{SIGHTING}.json").read_text())
     assert facts["sighting"]["timeUncertain"] is uncertain
-    assert capsys.readouterr().out.count("* The time is uncertain") == marks
+    assert capsys.readouterr().out.count("* This time is uncertain") == marks
 
 
 def test_an_export_of_a_child_carries_the_warning(homeward: Homeward, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_an_export_says_so_when_nobody_knows_the_digest_any_more(
 @pytest.mark.parametrize(
     ("figures", "state"),
     [
-        (worth(approved=False), "NOT APPROVED: found in evaluation mode, nobody may act on it"),
+        (worth(approved=False), "NOT APPROVED: found in evaluation mode; do not act on it"),
         (None, "unknown: an earlier version of Homeward found it, and did not tell; do not act on"),
     ],
 )

@@ -19,9 +19,9 @@ def test_status_tells_services_model_and_threshold(
 ) -> None:
     assert run(["status"]) == 0
     told = capsys.readouterr().out
-    assert f"matching   {homeward.address}" in told
+    assert f"matching\t{homeward.address}" in told
     assert "Model: yunet-sface" in told
-    assert "0.450 (yunet-sface/1, approved by A. Prover until 2026-11-20 10:00:12Z)" in told
+    assert "0.450 (yunet-sface/1, approved by A. Prover until 2026-11-20 10:00:12 UTC)" in told
     assert EXPECTATION in told
     assert "Measured on: LFW. Not CCTV." in told
 

@@ -101,8 +101,9 @@ def test_a_child_is_enrolled_and_warned_of_without_a_policy(
     homeward.matching.refusal = NOT_APPROVED
     assert run([*ADD_SUBJECT, "--child", written(tmp_path, "a.jpg", b"a")]) == 0
     told = capsys.readouterr()
-    assert "No policy in force could be asked how often children are found." in told.out
-    assert told.err == ""
+    assert "No policy is in force, so it is not known how often children are found." in told.out
+    assert told.err.startswith("Authorised by: ")
+    assert told.err.count("\n") == 1
 
 
 def test_a_child_is_enrolled_when_nothing_can_be_asked_about_the_policy(
@@ -111,7 +112,7 @@ def test_a_child_is_enrolled_when_nothing_can_be_asked_about_the_policy(
     homeward.matching.refusal = Refusal(grpc.StatusCode.INTERNAL, message="broken")
     assert run([*ADD_SUBJECT, "--child", written(tmp_path, "a.jpg", b"a")]) == 0
     told = capsys.readouterr()
-    assert "No policy in force could be asked how often children are found." in told.out
+    assert "No policy is in force, so it is not known how often children are found." in told.out
     assert "whom the policy was measured on is not known: matching at" in told.err
 
 
@@ -187,12 +188,15 @@ SAME_FILE = warning(subject_service_pb2.EnrolmentWarning.KIND_SAME_FILE, BERT, 1
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        (UNLIKE, "b.jpg: it is not very alike to the subject's other photographs (0.123; a"),
+        (
+            UNLIKE,
+            "b.jpg: it does not look much like the subject's other photographs (score 0.123; ",
+        ),
         (
             TWICE,
-            f"b.jpg: it is alike to subject {BERT} (MP-2 Bert) (0.789; a candidate needs 0.450",
+            f"b.jpg: it looks like subject {BERT} (MP-2 Bert) (score 0.789;",
         ),
-        (TWICE, "twins, other relatives and people who look alike are alike as well"),
+        (TWICE, "twins, other relatives and people who look alike give the same warning"),
         (SAME_FILE, f"b.jpg: the same file is a photograph of subject {BERT} (MP-2 Bert)."),
     ],
 )
@@ -379,7 +383,7 @@ def test_an_abbreviation_of_two_ids_is_refused(
     enrolled(homeward)
     enrolled(homeward, ANNA[:-1] + "1")
     assert run(["subject", "show", ANNA[:8]]) == 4
-    assert "several subject ids begin with" in capsys.readouterr().err
+    assert "is several subjects: " in capsys.readouterr().err
 
 
 def test_an_update_changes_only_what_is_given(homeward: Homeward) -> None:
@@ -404,8 +408,8 @@ def test_closing_tells_what_is_pending_and_never_that_it_is_gone(
     )
     assert run(["subject", "close", ANNA, "--yes"]) == 0
     told = capsys.readouterr().out
-    assert "pending  rebuilt at the next purge" in told
-    assert "not gone yet" in told
+    assert "pending\trebuilt at the next purge" in told
+    assert "are still on a disk" in told
     assert "deleted" not in told
 
 
@@ -423,7 +427,7 @@ def test_what_was_not_held_is_not_told_as_erased(
     assert run(["subject", "close", ANNA, "--yes"]) == 0
     assert run(["subject", "certificate", ANNA, "--page", str(page)]) == 0
     told = capsys.readouterr().out
-    assert "0      none held  there was none" in told
+    assert "0\tnone held\tthere was none" in told
     assert "All of it is gone." in told
     assert "<td>0</td><td>none held</td>" in page.read_text()
 
@@ -489,9 +493,12 @@ def test_whoever_asks_for_the_certificate_of_an_erased_subject_needs_the_whole_i
     [
         (
             "scans",
-            "Nothing can be read any more but ids in the records of scans; bytes of what is",
+            "Nothing of it can be read any more, except ids in the records of scans. The bytes",
         ),
-        ("stills", "Nothing can be read any more; bytes of what is pending are not gone yet."),
+        (
+            "stills",
+            "Nothing of it can be read any more. The bytes of what is pending are still on",
+        ),
     ],
 )
 def test_a_certificate_says_what_can_be_read_in_scans(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cli_documents
 import click
 import grpc
 import pytest
@@ -26,6 +27,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 import homeward.api
 from cli_values import ANNA, FOOTAGE, SCAN, SIGHTING, Refusal, jpeg
+from homeward.api.matching.v1.sighting_service_pb2 import WatchSightingsResponse
 from homeward.cli import patience, render
 from homeward.cli.__main__ import run
 from homeward.cli.app import app
@@ -104,6 +106,8 @@ class Everything(grpc.GenericRpcHandler):
         def many(request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
             yield one(request, context)
             yield filled(method.output_type, pick=1).SerializeToString()
+            if name == "WatchSightings":  # it does not end, unless it is asked to tell this
+                yield WatchSightingsResponse(resume_token=HOSTILE).SerializeToString()
 
         if method.client_streaming:
             make = grpc.stream_stream_rpc_method_handler
@@ -146,10 +150,15 @@ class Files:
 
     def __getitem__(self, name: str) -> str:
         path = self.folder / name
-        if name == "video.mp4":
+        path.parent.mkdir(exist_ok=True)
+        if name == "gate/x.mp4":
+            (path.parent / HOSTILE.replace("\0", "2026").replace("/", "")).write_bytes(b"no video")
+        elif name == "video.mp4":
             path.write_bytes(b"no video")
         elif name == "photo.jpg":
             path.write_bytes(jpeg(64, 64))
+        elif name == "decisions.csv":
+            path.write_text(f"sighting,decision,reason\n{SIGHTING},confirm,a scar\n")
         elif name == "policy.json":
             path.write_text("{}")
         return str(path)
@@ -167,8 +176,13 @@ COMMANDS: dict[str, Words] = {
     "camera update": lambda _: ("gate", "--place", HOSTILE),
     "camera rm": lambda _: ("gate", "--yes"),
     "camera list": lambda _: (),
+    "camera show": lambda _: ("gate",),
     "footage add": lambda f: (f["video.mp4"], "--camera", "gate", "--start", "2026-11-20T10:00Z"),
     "footage list": lambda _: (),
+    "footage watch": lambda f: (
+        *(str(Path(f["gate/x.mp4"]).parents[1]), "--start-from-name", "%Y", "--once"),
+        *("--rest", "0s"),
+    ),
     "footage show": lambda _: (FOOTAGE,),
     "footage rm": lambda _: (FOOTAGE, "--yes"),
     "model show": lambda _: (),
@@ -179,7 +193,9 @@ COMMANDS: dict[str, Words] = {
     "policy approve": lambda _: ("p/1", "--by", "X", "--until", "2099-01-01", "--activate"),
     "policy activate": lambda _: ("p/1",),
     "policy expire": lambda _: ("p/1", "--reason", HOSTILE, "--yes"),
+    "report": lambda f: ("--month", "2026-11", "-o", f["report"]),
     "retention": lambda _: (),
+    "review --batch": lambda f: (f["decisions.csv"],),
     "scan list": lambda _: (),
     "scan show": lambda _: (SCAN,),
     "scan watch": lambda _: (SCAN,),
@@ -190,6 +206,8 @@ COMMANDS: dict[str, Words] = {
     "scan certificate": lambda _: (SCAN,),
     "scan record": lambda f: (SCAN, "-o", f["record.json"]),
     "search": lambda _: ("--subject", ANNA),
+    "sheet": lambda f: ("--subject", ANNA, "-o", f["sheet.html"]),
+    "sighting near": lambda _: (ANNA,),
     "sighting list": lambda _: (),
     "sighting list --rejected": lambda _: (),
     "sighting show": lambda f: (SIGHTING, "--save", f["lead.png"]),
@@ -208,10 +226,13 @@ COMMANDS: dict[str, Words] = {
     "subject certificate": lambda _: (ANNA,),
     "subject reenrol": lambda _: ("--model", "m"),
     "subject rebuild": lambda _: (),
+    "watch --once": lambda _: (),
 }
 OF_LINES = {"audit checkpoint"}
 """Commands that print a signed note, line by line: it must stay what was signed."""
-NO_JSON = {"audit list --csv"}
+NO_JSON = {"audit list --csv", "footage watch", "watch --once"}
+"""Commands that print no JSON, or a document a line, which test_watch.py and test_footage_watch.py
+have."""
 LOCAL = {
     *("completion", "demo", "evaluate", "export verify", "model install", "model list"),
     *("record verify", "up"),
@@ -239,7 +260,7 @@ def test_every_command_that_asks_a_service_is_tried() -> None:
 def printed(capsys: pytest.CaptureFixture[str], *, of_lines: bool = False) -> str:
     """Return what was printed, and check it."""
     out = "".join(capsys.readouterr())
-    unprintable = {one for one in out if not one.isprintable() and one != "\n"}
+    unprintable = {one for one in out if not one.isprintable() and one not in "\n\t"}
     assert unprintable == set()
     assert of_lines or not re.search(r"^FORGED", out, re.MULTILINE)
     assert "unexpected" not in out
@@ -278,7 +299,9 @@ def test_json_escapes_it_and_reads_back_the_same(
     assert {one for one in captured.err if not one.isprintable()} <= {"\n"}
     if not captured.out:
         return
-    texts = set(_texts(json.loads(captured.out)))
+    document = json.loads(captured.out)
+    cli_documents.require(document, command)
+    texts = set(_texts(document))
     assert not any("\\x1b" in one for one in texts)
     assert any(HOSTILE in one for one in texts) or "\\u001b" not in captured.out
 

@@ -7,7 +7,7 @@ import pytest
 
 import homeward.api
 from homeward.cli.calls import FILES, LONGER_SECONDS, deadline_seconds, repeatable_calls
-from homeward.cli.connect import SERVICES
+from homeward.cli.shared import SERVICES
 
 
 def test_the_protos_of_each_service_are_those_there_are() -> None:

@@ -17,7 +17,7 @@ from homeward.cli import caveats
 from homeward.cli.caveats import NOT_IN_FORCE, Worth
 
 CHILD, ADULT = subject_pb2.AGE_GROUP_CHILD, subject_pb2.AGE_GROUP_ADULT
-SAYS_LITTLE = "that a search finds nothing says little"
+SAYS_LITTLE = "finds nothing, that says little"
 
 
 def worth(*ages: tuple[int, int | None], policy_id: str = "p/1") -> Worth:
@@ -91,7 +91,7 @@ def test_a_policy_that_was_measured_on_some_children_names_the_other_ages(
 def test_without_a_policy_in_force_a_child_is_warned_of() -> None:
     (line,) = caveats.of_subjects([subject()], NOT_IN_FORCE)
 
-    assert "No policy in force could be asked how often children are found." in line
+    assert "No policy is in force, so it is not known how often children are found." in line
 
 
 def test_an_adult_is_warned_of_when_children_alone_were_measured() -> None:

@@ -238,6 +238,57 @@ def test_a_profile_names_the_certificate(tmp_path: Path, serve: Serve) -> None:
         assert asked(connections) == "tls"
 
 
+def two_named(tmp_path: Path, serve: Serve) -> tuple[str, dict[str, str]]:
+    """Serve two replicas that have a name in common; return their target and a client's files."""
+    authority = Authority()
+    named = authority.write(tmp_path / "server", names=("homeward-matching",))
+    return f"ipv4:{serve('a', tls=named)},{serve('b', tls=named)}", variables(
+        authority.write(tmp_path / "mine", usage=(CLIENT,))
+    )
+
+
+def test_replicas_are_known_by_the_name_that_they_have_in_common(
+    tmp_path: Path, serve: Serve
+) -> None:
+    target, mine = two_named(tmp_path, serve)
+    named = {**mine, "HOMEWARD_MATCHING_TLS_SERVER_NAME": "homeward-matching"}
+    where = places(tmp_path, options={"matching": target}, environment=named)
+    with Connections(where) as connections:
+        assert {asked(connections) for _ in range(20)} == {"a", "b"}
+
+
+def test_a_profile_gives_the_name_of_its_replicas(tmp_path: Path, serve: Serve) -> None:
+    target, mine = two_named(tmp_path, serve)
+    where = places(tmp_path, profile="force", environment=mine)
+    where.settings_file.write_text(
+        f"[profiles.force]\nmatching = '{target}'\nmatching_tls_server_name = 'homeward-matching'\n"
+    )
+    with Connections(where) as connections:
+        assert {asked(connections) for _ in range(20)} == {"a", "b"}
+
+
+def test_a_service_without_that_name_is_not_trusted(tmp_path: Path, serve: Serve) -> None:
+    authority = Authority()
+    address = serve("tls", tls=authority.write(tmp_path / "server"))
+    mine = variables(authority.write(tmp_path / "mine", usage=(CLIENT,)))
+    named = {**mine, "HOMEWARD_MATCHING_TLS_SERVER_NAME": "homeward-matching"}
+    where = places(tmp_path, options={"matching": address}, environment=named)
+    with Connections(where) as connections, pytest.raises(CallError) as refused:
+        asked(connections)
+
+    assert refused.value.message == f"matching at {address} (--matching) is not trusted"
+
+
+def test_a_name_is_checked_in_no_plain_text(tmp_path: Path) -> None:
+    named = {"HOMEWARD_MATCHING_TLS_SERVER_NAME": "homeward-matching"}
+    where = places(tmp_path, options={"matching": "127.0.0.1:9"}, environment=named)
+    with Connections(where) as connections, pytest.raises(CliError) as refused:
+        connections.channel("matching")
+
+    assert "plain text, without certificates" in refused.value.message
+    assert "unset HOMEWARD_MATCHING_TLS_SERVER_NAME" in refused.value.advice
+
+
 def test_a_service_of_another_authority_is_not_trusted(tmp_path: Path, serve: Serve) -> None:
     address = serve(tls=Authority("another").write(tmp_path / "server"))
     mine = variables(Authority().write(tmp_path / "mine"))

@@ -39,3 +39,19 @@ def test_a_file_that_is_there_is_overwritten_only_on_demand(tmp_path: Path) -> N
     assert path.read_bytes() == b"old"
     files.write_new(path, b"new", force=True)
     assert path.read_bytes() == b"new"
+
+
+def test_a_folder_stands_for_its_recordings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("b.MP4", "a.dav", "player.exe", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "further").mkdir()
+    found = files.recordings_among(["x.mp4", str(tmp_path)])
+    assert [Path(one).name for one in found] == ["x.mp4", "a.dav", "b.MP4"]
+    assert "2 of 4 files are not named like recordings" in capsys.readouterr().err
+
+
+def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="no file that is named like a recording"):
+        files.recordings_among([str(tmp_path)])

@@ -5,8 +5,8 @@ import pytest
 from homeward.api.ingestion.v1 import scan_pb2
 from homeward.cli.follow import not_listed, not_shown
 
-REJECTED = "Matches not shown, as a reviewer has rejected them before: {}."
-CLOSED = "Matches not shown, as their subject was closed during the search: {}."
+REJECTED = "Matches not shown because a reviewer has rejected them before: {}."
+CLOSED = "Matches not shown because their subject was closed during the search: {}."
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,4 @@ def test_candidates_that_nobody_holds_any_more_are_counted(
 ) -> None:
     told = not_listed(scan_pb2.ScanProgress(candidate_count=found), listed)
 
-    assert [line.rpartition(" ")[2] for line in told] == ([f"{gone}."] if gone else [])
+    assert [line.partition(" ")[0] for line in told] == ([f"{gone}"] if gone else [])

@@ -9,7 +9,7 @@ import pytest
 
 from homeward.api.ingestion.v1 import camera_pb2, camera_service_pb2, footage_pb2
 from homeward.api.ingestion.v1 import footage_service_pb2 as service
-from homeward.cli.commands import footage
+from homeward.cli import ids
 from homeward.cli.errors import CliError
 
 ID = "cam-1-20261120t100000000000z-0123456789abcdef"
@@ -38,8 +38,8 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     server = Server()
-    monkeypatch.setattr(footage, "_stub", lambda _: server)
-    monkeypatch.setattr(footage, "CameraServiceStub", lambda _: server)
+    monkeypatch.setattr(ids, "FootageServiceStub", lambda _: server)
+    monkeypatch.setattr(ids, "CameraServiceStub", lambda _: server)
     return server
 
 
@@ -49,7 +49,7 @@ def session() -> Any:
 
 
 def test_a_whole_id_is_not_looked_up(server: Server, session: Any) -> None:
-    assert footage.full_footage_id(session, ID) == ID
+    assert ids.full_footage_id(session, ID) == ID
     assert server.asked == []
 
 
@@ -65,12 +65,12 @@ def test_a_whole_id_is_not_looked_up(server: Server, session: Any) -> None:
 def test_only_recordings_of_the_camera_are_looked_through(
     server: Server, session: Any, given: str, cameras: list[str]
 ) -> None:
-    assert footage.full_footage_id(session, given) in (ID, OTHER)
+    assert ids.full_footage_id(session, given) in (ID, OTHER)
     assert [list(one.camera_ids) for one in server.asked] == [cameras]
 
 
 def test_only_the_day_of_an_id_is_looked_through(server: Server, session: Any) -> None:
-    footage.full_footage_id(session, "cam-1-20261120t10")
+    ids.full_footage_id(session, "cam-1-20261120t10")
 
     (asked,) = server.asked
     assert asked.interval.start_time.ToJsonString() == "2026-11-20T00:00:00Z"
@@ -78,7 +78,7 @@ def test_only_the_day_of_an_id_is_looked_through(server: Server, session: Any) -
 
 
 def test_what_names_no_whole_day_is_looked_for_on_all(server: Server, session: Any) -> None:
-    footage.full_footage_id(session, "cam-1-2026112")
+    ids.full_footage_id(session, "cam-1-2026112")
 
     assert not server.asked[0].HasField("interval")
 
@@ -86,11 +86,11 @@ def test_what_names_no_whole_day_is_looked_for_on_all(server: Server, session: A
 @pytest.mark.usefixtures("server")
 def test_what_names_a_day_that_there_is_not_is_found_nowhere(session: Any) -> None:
     with pytest.raises(CliError, match="begins with cam-1-20261320t"):
-        footage.full_footage_id(session, "cam-1-20261320t")
+        ids.full_footage_id(session, "cam-1-20261320t")
 
 
 def test_the_id_of_no_camera_is_told_without_looking(server: Server, session: Any) -> None:
     with pytest.raises(CliError, match="begins with door-1-2026"):
-        footage.full_footage_id(session, "door-1-2026")
+        ids.full_footage_id(session, "door-1-2026")
 
     assert server.asked == []

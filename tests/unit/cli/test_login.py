@@ -96,6 +96,14 @@ def test_who_somebody_is_reads_as_a_person_would_say_it(
     assert told["cases"].strip() == "C-1, every case"
 
 
+def test_the_roles_that_keycloak_names_are_told(homeward: Homeward, issuer: OAuthIssuer) -> None:
+    token = Issuer().token(roles=None, realm_access={"roles": ["investigator"]})
+    issuer.answers["/token"].append(given(token))
+    log_in(homeward, issuer)
+
+    assert document(homeward, "whoami")["roles"] == ["investigator"]
+
+
 def test_a_profile_names_the_issuer_and_keeps_the_login_for_itself(
     homeward: Homeward, issuer: OAuthIssuer, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from heic import RED_LEFT_HEIC
-from homeward.cli import picture
+from homeward.cli import picture, typeface
 from homeward.cli.errors import CliError
 from homeward.cli.picture import Box, Captions
 from homeward.core import photos
@@ -112,7 +112,7 @@ def test_a_name_in_other_letters_is_set_in_a_font_of_the_system(written: list[st
 def test_without_such_a_font_unknown_letters_show_as_questions(
     written: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(picture, "_SYSTEM_FONTS", ())
+    monkeypatch.setattr(typeface, "SYSTEM_FONTS", ())
     captions = Captions(reference=["Łucja Müller"], still=["S"], scores=[])
     picture.side_by_side(plain(400, 480), None, plain(640, 480), captions)
     assert written[2] == "?ucja Muller"

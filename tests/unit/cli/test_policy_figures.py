@@ -49,30 +49,43 @@ def test_a_rate_is_told_with_its_interval(rate: tuple[float, float, float], told
 
 def test_an_approved_policy_within_its_measurement_has_no_warning() -> None:
     (line,) = policy_figures.sentences("p/1", worth(enrolled=500))
-    assert "about 1 in 100 (1 in 200 to 1 in 50) would be listed all the same" in line
-    assert "(500 people compared with)" in line
+    assert "with 500 people looked for, about 1 in 100 strangers (1 in 200 to 1 in 50)" in line
 
 
 def test_a_rate_of_which_none_was_measured_is_told_with_how_many_there_may_be() -> None:
     told = worth()
     told.expected_fpir.CopyFrom(ErrorRate(value=0.0, low=0.0, high=0.00028))
-    assert "none was listed when it was measured, and up to 1 in 3600 may be" in (
+    assert "no stranger became a candidate when it was measured; in use, up to 1 in 3600" in (
         policy_figures.expectation(told)
     )
 
 
-def test_what_an_approved_and_an_unapproved_policy_have_in_common_is_said_once() -> None:
-    lines = policy_figures.distinct([("p/1", worth()), ("p/1", worth(approved=False))])
-    assert [line.partition(":")[0] for line in lines] == ["Policy p/1", "EVALUATION"]
+def found(name: str, figures: PolicyFigures) -> Sighting:
+    return Sighting(sighting_id=f"{name}-5b5e-4f9e", policy_id="p/1", figures=figures)
+
+
+def test_after_an_approval_a_sentence_names_the_candidates_that_it_is_about() -> None:
+    lines = policy_figures.distinct(
+        [
+            found("11111111", worth(approved=False)),
+            found("22222222", worth()),
+            found("33333333", worth(approved=False)),
+        ]
+    )
+    assert [line.partition(": ")[0] for line in lines] == [
+        "Policy p/1",
+        "For 11111111, 33333333",
+    ]
+    assert "EVALUATION ONLY" in lines[1]
 
 
 def test_a_gallery_that_has_outgrown_the_measurement_is_warned_of() -> None:
     _, warning = policy_figures.sentences("p/1", worth(enrolled=501))
-    assert warning.startswith("WARNING: policy p/1 was measured with 500 people, and 501 are")
+    assert warning.startswith("WARNING: policy p/1 was measured with 500 people enrolled, and 501")
 
 
 def test_a_policy_that_nobody_approved_is_warned_of() -> None:
-    assert policy_figures.warnings("p/1", worth(approved=False))[0].startswith("EVALUATION: nobody")
+    assert policy_figures.warnings("p/1", worth(approved=False))[0].startswith("EVALUATION ONLY")
 
 
 def test_nothing_is_expected_when_nobody_is_enrolled() -> None:
@@ -80,9 +93,9 @@ def test_nothing_is_expected_when_nobody_is_enrolled() -> None:
 
 
 def test_several_candidates_of_a_policy_are_told_once_as_the_gallery_was_largest() -> None:
-    told = [("p/1", worth(enrolled=size)) for size in (3, 5, 4)]
+    told = [found(f"{size}" * 8, worth(enrolled=size)) for size in (3, 5, 4)]
     (line,) = policy_figures.distinct(told)
-    assert "(5 people compared with)" in line
+    assert line.startswith("Policy p/1: with 5 people looked for")
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,29 @@ import pytest
 from homeward.cli import progress
 
 
-def test_speed_counts_from_the_first_report() -> None:
-    pace = progress.Pace(clock=iter([0.0, 2.0]).__next__)
-    assert pace.speed(100.0) == 0.0
-    assert pace.speed(140.0) == 20.0
+def test_nothing_is_foretold_before_there_is_evidence() -> None:
+    pace = progress.Pace(clock=iter([0.0, 2.0, 9.0, 12.0]).__next__)
+    assert pace.left(0.0, 100.0) == ""
+    assert pace.left(10.0, 100.0) == "estimating the time left"
+    assert pace.left(20.0, 100.0) == "estimating the time left"
+    assert pace.left(25.0, 100.0) == "about 40s left"
 
 
-def test_the_rest_is_foretold_from_the_speed() -> None:
-    pace = progress.Pace(clock=iter([0.0, 2.0]).__next__)
-    assert pace.eta(0.0, 100.0) == ""
-    assert pace.eta(50.0, 100.0) == "ETA 2.0 s"
+def test_the_pace_is_that_of_the_last_minute() -> None:
+    pace = progress.Pace(clock=iter([0.0, 100.0, 110.0, 165.0]).__next__)
+    for done in (0.0, 1.0, 2.0):
+        pace.left(done, 100.0)
+    assert pace.left(67.0, 100.0) == "about 30s left"
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"),
+    [(1.0, "about 1m left"), (0.02, "about 50m left"), (0.0121, "about 1h20m left")],
+)
+def test_the_rest_is_told_in_round_numbers(rate: float, told: str) -> None:
+    pace = progress.Pace(clock=iter([0.0, 40.0]).__next__)
+    pace.left(0.0, 60.0 + 40 * rate)
+    assert pace.left(40 * rate, 60.0 + 40 * rate) == told
 
 
 def test_without_a_terminal_a_line_comes_every_ten_seconds(

@@ -9,16 +9,9 @@ from homeward.cli import render
 from homeward.cli.render import View
 
 
-def test_cells_stand_below_each_other() -> None:
-    assert render.aligned([["ID", "CASE"], ["long-one", "a"]]) == [
-        "ID        CASE",
-        "long-one  a",
-    ]
-
-
-def test_a_table_in_a_pipe_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
-    View("text").table(("id", "label"), [("1", "[bold]Anna[/bold]")])
-    assert capsys.readouterr().out == "ID  LABEL\n1   [bold]Anna[/bold]\n"
+def test_a_table_in_a_pipe_is_a_line_a_row_with_tabs(capsys: pytest.CaptureFixture[str]) -> None:
+    View("text").table(("id", "label", "age"), [("1", "[bold]Anna[/bold] B", "")])
+    assert capsys.readouterr().out == "ID\tLABEL\tAGE\n1\t[bold]Anna[/bold] B\t\n"
 
 
 def test_a_table_on_a_terminal_takes_nothing_for_markup(
@@ -26,12 +19,12 @@ def test_a_table_on_a_terminal_takes_nothing_for_markup(
 ) -> None:
     monkeypatch.setattr(render, "on_terminal", lambda: True)
     View("text").table(("id", "label"), [("1", "[bold]Anna[/bold]")])
-    assert "│ 1  │ [bold]Anna[/bold] │" in capsys.readouterr().out
+    assert "1   [bold]Anna[/bold]" in capsys.readouterr().out
 
 
 def test_what_could_steer_a_terminal_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     View("text").table(("label",), [("\x1b[2JAnna\n",)])
-    assert capsys.readouterr().out == "LABEL\n\\x1b[2JAnna\n"
+    assert capsys.readouterr().out == "LABEL\n\\x1b[2JAnna \n"
 
 
 def test_json_is_one_document_of_protobuf_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,38 +62,3 @@ def test_short_ids_are_long_enough_to_tell_them_apart() -> None:
 )
 def test_sizes_are_told_in_binary_units(count: int, text: str) -> None:
     assert render.size(count) == text
-
-
-ROW = ("3f2a91c0", "gate", "2026-11-20 10:01:37Z", "2026-11-20 10:01:41Z", "0.612", "0.450")
-NAMES = ("sighting", "camera", "from", "to", "score", "threshold")
-
-
-@pytest.mark.parametrize(
-    ("width", "left_out"),
-    [(200, ()), (66, ("threshold",)), (54, ("threshold", "to")), (9, ("threshold", "to"))],
-)
-def test_a_narrow_terminal_goes_without_optional_columns(
-    width: int, left_out: tuple[str, ...]
-) -> None:
-    shown = render.fitting(NAMES, [ROW], ("threshold", "to"), width)
-    assert [NAMES[number] for number in shown] == [n for n in NAMES if n not in left_out]
-
-
-def test_a_date_is_not_broken_where_the_words_just_fit(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(render, "on_terminal", lambda: True)
-    monkeypatch.setenv("COLUMNS", "100")
-    footage = "arcade-20261120t100000000000z-3cc55e39be23423f"
-    begin, end = "2026-11-20 10:00:04Z", "2026-11-21 12:00:04Z"
-    why = "the recording has no pictures there"
-
-    render.View("text").table(
-        ("footage", "from", "to", "why", "detail"),
-        [(footage, begin, end, why, why)],
-        optional=("detail",),
-    )
-
-    told = capsys.readouterr().out
-    assert "detail" in told
-    assert [word for word in (*begin.split(), *end.split()) if f" {word} " not in told] == []

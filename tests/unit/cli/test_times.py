@@ -16,9 +16,38 @@ def test_a_time_with_a_zone_is_read_as_utc() -> None:
     )
 
 
-def test_a_time_without_a_zone_is_refused_with_what_to_write() -> None:
-    with pytest.raises(ValueError, match="write 2026-11-20T10:00:00Z for UTC"):
-        times.parse_instant("2026-11-20T10:00:00")
+def test_a_time_without_a_zone_is_refused_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HOMEWARD_TIMEZONE")
+    with pytest.raises(ValueError, match="--timezone Europe/London, or write 2026-11-20T10:00:00Z"):
+        times.parse_instant("2026-11-20 10:00")
+
+
+def test_a_time_without_a_zone_is_of_the_zone_that_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOMEWARD_TIMEZONE", "Europe/London")
+    assert times.parse_instant("2026-07-01 10:00") == datetime(2026, 7, 1, 9, tzinfo=UTC)
+
+
+def test_a_time_that_clocks_show_twice_is_refused_with_both_in_utc(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOMEWARD_TIMEZONE", "Europe/London")
+    with pytest.raises(ValueError, match="2026-10-25T00:30:00Z or 2026-10-25T01:30:00Z"):
+        times.parse_instant("2026-10-25 01:30")
+
+
+def test_a_day_begins_and_ends_by_the_zone_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOMEWARD_TIMEZONE", "Europe/London")
+    assert times.parse_from("2026-07-01") == datetime(2026, 6, 30, 23, tzinfo=UTC)
+    assert times.parse_to("2026-07-01") == datetime(2026, 7, 1, 23, tzinfo=UTC)
+
+
+def test_a_day_is_no_start_of_a_recording() -> None:
+    with pytest.raises(ValueError, match="is a day; give the time too"):
+        times.parse_instant("2026-11-20")
 
 
 def test_what_is_no_time_is_refused_with_an_example() -> None:
@@ -35,7 +64,7 @@ def test_a_day_means_its_end() -> None:
     [
         ("tomorrow", "'tomorrow' is not a day; write it like 2026-11-20$"),
         ("2026-13-01", "write it like 2026-11-20$"),
-        ("2026-12-18T10:00:00", "has no time zone"),
+        ("2026-12-18T10:99:00", "is not a time"),
     ],
 )
 def test_what_is_no_day_is_refused_with_what_to_write(text: str, told: str) -> None:
@@ -89,19 +118,29 @@ def test_a_name_without_the_time_is_refused() -> None:
         times.start_from_name("gate.mp4", "%Y%m%d", UTC)
 
 
-def test_times_are_told_in_utc_and_by_the_clock_of_a_zone() -> None:
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [
+        ("UTC", "2026-07-01 09:00:12 UTC"),
+        ("Europe/London", "2026-07-01 10:00:12 BST"),
+        ("Asia/Kathmandu", "2026-07-01 14:45:12 UTC+0545"),
+    ],
+)
+def test_a_time_is_shown_with_its_zone(
+    zone: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOMEWARD_TIMEZONE", zone)
     stamp = times.to_timestamp(datetime(2026, 7, 1, 9, 0, 12, tzinfo=UTC))
-    assert times.utc(stamp) == "2026-07-01 09:00:12Z"
-    assert times.local(stamp, ZoneInfo("Europe/London")) == "2026-07-01 10:00:12 BST"
+    assert times.shown(stamp) == told
 
 
 def test_an_absent_time_is_told_as_nothing() -> None:
-    assert times.utc(Timestamp()) == ""
+    assert times.shown(Timestamp()) == ""
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(2.5, "2.5 s"), (-90.0, "-0:01:30"), (3723.0, "1:02:03"), (0.0, "0.0 s")],
+    [(2.5, "2.5s"), (-90.0, "-1m30s"), (3723.0, "1h02m03s"), (0.0, "0.0s"), (59.97, "1m00s")],
 )
 def test_spans_are_told_in_seconds_or_as_a_clock(seconds: float, text: str) -> None:
     assert times.span(seconds) == text

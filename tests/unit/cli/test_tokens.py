@@ -16,7 +16,7 @@ import pytest
 from homeward.cli import tokens
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.login_token import LoginToken
-from homeward.cli.logins import Login, LoginFile
+from homeward.cli.logins import Login, LoginFile, Registration
 from homeward.cli.tokens import EARLY_SECONDS, CommandToken, FileToken, claims_of
 from issuer import Issuer
 from oauth_issuer import OAuthIssuer, given, running_issuer
@@ -165,13 +165,15 @@ def kept(tmp_path: Path) -> LoginFile:
 
 def login(issuer: OAuthIssuer, *, expires: float | None, refresh: str = "again") -> Login:
     return Login(
-        issuer=issuer.url,
-        client_id="homeward-cli",
-        scope="openid offline_access",
-        resource="",
-        token_endpoint=f"{issuer.url}/token",
-        revocation_endpoint="",
-        ca_file="",
+        Registration(
+            issuer=issuer.url,
+            client_id="homeward-cli",
+            scope="openid offline_access",
+            resource="",
+            token_endpoint=f"{issuer.url}/token",
+            revocation_endpoint="",
+            ca_file="",
+        ),
         access_token="old",
         refresh_token=refresh,
         expires=expires,

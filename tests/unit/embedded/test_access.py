@@ -143,13 +143,13 @@ async def test_who_has_neither_certificate_nor_token_is_not_let_in(tmp_path: Pat
 
 async def test_a_further_token_gives_its_roles_for_its_cases(tmp_path: Path) -> None:
     access, servicer = prepared(tmp_path), Embedding()
-    tokens = (
-        issued(access, Role.AUDITOR, cases=("C-1", "C-2")),
-        issued(access, Role.UPLOADER),
-        issued(access, Role.AUDITOR, hours=-1),
+    calls = (
+        (issued(access, Role.AUDITOR, cases=("C-1", "C-2")), "GetModel"),
+        (issued(access, Role.AUDITOR), "AnalyzePhoto"),
+        (issued(access, Role.AUDITOR, hours=-1), "GetModel"),
     )
     async with serving(access, servicer) as address:
-        answers = [await ask(address, with_token(access, token)) for token in tokens]
+        answers = [await ask(address, with_token(access, token), rpc) for token, rpc in calls]
 
     assert answers == ["OK", "PERMISSION_DENIED", "UNAUTHENTICATED"]
     (caller,) = servicer.callers

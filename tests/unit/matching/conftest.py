@@ -13,10 +13,10 @@ from matching_values import MODEL, SIZE, unit_vector
 
 from homeward.core import policies
 from homeward.matching.adapters.memory import (
-    InMemorySightingFeed,
     InMemorySightingIndex,
     InMemorySubjectIndex,
 )
+from homeward.matching.adapters.memory_feed import InMemorySightingFeed
 from homeward.matching.adapters.sighting_ledger import KeyValueSightingLedger
 from homeward.matching.adapters.subject_records import KeyValueSubjectRecords
 from homeward.matching.composition import Choices, UseCases, compose

@@ -20,7 +20,7 @@ from homeward.core.tls import TlsFiles, channel_credentials
 from homeward.servicekit import errors, tracing
 from homeward.servicekit.clients import check_health, open_channel
 from homeward.servicekit.health import LIVE
-from homeward.servicekit.settings import ServiceSettings
+from homeward.servicekit.settings import ServiceSettings, server_name_field
 
 Serving = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -235,6 +235,34 @@ def test_settings_refuse_files_that_do_not_serve(server: TlsFiles) -> None:
             tls_key_file=server.key,
             tls_ca_file=server.authority,
         )
+
+
+async def test_replicas_are_known_by_the_name_that_they_have_in_common(
+    serving: Serving, authority: Authority, client: TlsFiles, tmp_path: Path
+) -> None:
+    named = authority.write(tmp_path / "named", names=("homeward-probe",))
+    async with serving(echo, tls=named) as a, serving(echo, tls=named) as b:
+        target = f"ipv4:127.0.0.1:{a.server.port},127.0.0.1:{b.server.port}"
+        async with open_channel(target, tls=client, server_name="homeward-probe") as channel:
+            assert await ask(channel) == b"hello"
+
+
+async def test_a_service_without_that_name_is_refused(
+    serving: Serving, server: TlsFiles, client: TlsFiles
+) -> None:
+    async with serving(echo, tls=server) as call:
+        target = f"localhost:{call.server.port}"
+        async with open_channel(target, tls=client, server_name="homeward-probe") as channel:
+            with pytest.raises(errors.UnavailableError, match="TLS"):
+                await check_health(channel, "probe", target)
+
+
+def test_settings_refuse_a_name_that_nothing_would_check() -> None:
+    class Calling(ServiceSettings):
+        probe_tls_server_name: str | None = server_name_field("probe")
+
+    with pytest.raises(ValidationError, match="HOMEWARD_PROBE_TLS_SERVER_NAME is a name in a"):
+        Calling(probe_tls_server_name="homeward-probe")
 
 
 async def test_a_certificate_that_is_refused_is_not_said_to_be_an_absent_service(

@@ -20,6 +20,7 @@ from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.files import existing_file, refuse_existing
 from homeward.cli.options import Group, Session, connected
 from homeward.cli.render import enum_word
+from homeward.cli.shared import OutputFile
 from homeward.cli.terminal import clean
 from homeward.core.audit.checkpoints import Checkpoint
 from homeward.core.audit.notes import NoteError, VerifierKey
@@ -75,8 +76,8 @@ def audit() -> None:
     type=click.Choice(_OPERATIONS),
     help="Only of this category of processing; may be given several times.",
 )
-@click.option("--from", "start", type=times.parse_instant, metavar="TIME", help="Only from then.")
-@click.option("--to", "end", type=times.parse_instant, metavar="TIME", help="Only before then.")
+@click.option("--from", "start", type=times.parse_from, metavar="TIME", help="Only from then.")
+@click.option("--to", "end", type=times.parse_to, metavar="TIME", help="Only before then.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N.")
 @click.option("--csv", "as_csv", is_flag=True, help="As CSV, for a spreadsheet.")
 def list_events(
@@ -120,7 +121,7 @@ def list_events(
 @audit.command("export", examples=["homeward audit export -o trail.jsonl"])
 @connected
 @click.option(
-    "-o", "file", required=True, type=click.Path(path_type=Path), help="The file to write."
+    "-o", "file", required=True, type=OutputFile(), metavar="FILE", help="The file to write."
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 def export(session: Session, *, file: Path, force: bool) -> None:
@@ -308,7 +309,7 @@ def _opened(note: str, key: VerifierKey, what: str) -> Checkpoint:
 
 def _row(event: audit_pb2.AuditEvent) -> tuple[str, ...]:
     return (
-        times.utc(event.event_time),
+        times.shown(event.event_time),
         event.actor or "unknown",
         enum_word(options_pb2.Operation.Name(event.operation), _PREFIX),
         event.rpc.rpartition(".")[2],

@@ -10,7 +10,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from homeward.api.ingestion.v1 import camera_pb2, camera_service_pb2
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
-from homeward.cli import times
+from homeward.cli import completing, times
 from homeward.cli.options import Group, Session, confirm, connected
 from homeward.cli.paging import all_pages
 
@@ -66,7 +66,7 @@ def add(session: Session, *, camera_id: str, **described: Any) -> None:  # noqa:
 
 @camera.command("update", examples=["homeward camera update gate --clock-offset 2.5s"])
 @connected
-@click.argument("camera_id", metavar="CAM")
+@click.argument("camera_id", metavar="CAM", shell_complete=completing.cameras)
 @_described
 def update(session: Session, *, camera_id: str, **described: Any) -> None:  # noqa: ANN401 - of `_described`
     """Change a camera. A new clock offset counts for searches from now on."""
@@ -85,9 +85,20 @@ def update(session: Session, *, camera_id: str, **described: Any) -> None:  # no
         )
 
 
+@camera.command("show", examples=["homeward camera show gate"])
+@connected
+@click.argument("camera_id", metavar="CAM", shell_complete=completing.cameras)
+def show(session: Session, *, camera_id: str) -> None:
+    """Show a camera: where it is, and how wrong its clock is taken to be."""
+    request = camera_service_pb2.GetCameraRequest(camera_id=camera_id)
+    _tell(session, _stub(session).GetCamera(request).camera)
+
+
 @camera.command("rm", examples=["homeward camera rm gaet", "homeward camera rm gaet quay-2 --yes"])
 @connected
-@click.argument("camera_ids", nargs=-1, required=True, metavar="CAM...")
+@click.argument(
+    "camera_ids", nargs=-1, required=True, metavar="CAM...", shell_complete=completing.cameras
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(session: Session, *, camera_ids: tuple[str, ...], yes: bool) -> None:
     """Remove cameras that have no recordings, such as one registered under a wrong name.

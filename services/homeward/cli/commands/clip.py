@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from homeward.api.ingestion.v1 import clip_service_pb2
-from homeward.cli import clips, rejections, times
+from homeward.cli import clips, completing, rejections, times
 from homeward.cli.errors import CallError
 from homeward.cli.files import refuse_existing, write_new
+from homeward.cli.ids import full_sighting_id
 from homeward.cli.options import Command, Session, connected
-from homeward.cli.sighting_ids import full_sighting_id
+from homeward.cli.shared import OutputFile
 
 MOST_SECONDS = 30.0
 """Before and after; as the service allows."""
@@ -27,12 +28,12 @@ MOST_SECONDS = 30.0
     ],
 )
 @connected
-@click.argument("sighting_id", metavar="ID")
+@click.argument("sighting_id", metavar="ID", shell_complete=completing.sightings)
 @click.option(
     "-o",
     "file",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     metavar="FILE.mp4",
     help="The file to write.",
 )

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from homeward.api.common.v1.types_pb2 import TimeInterval
-from homeward.api.ingestion.v1 import camera_service_pb2, footage_pb2, footage_service_pb2
-from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
+from homeward.api.ingestion.v1 import footage_pb2, footage_service_pb2
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
-from homeward.cli import start_checks, times, upload
+from homeward.cli import completing, start_checks, times, upload, zones
+from homeward.cli.commands import footage_watch
 from homeward.cli.errors import CliError, ExitCode, local_problem, tell
-from homeward.cli.files import existing_file, written_name
-from homeward.cli.options import Group, Session, confirm, connected, full_id
+from homeward.cli.files import existing_file, recordings_among, written_name
+from homeward.cli.ids import full_footage_id, known_cameras
+from homeward.cli.options import Group, Session, confirm, connected
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word, size
 
-_FOOTAGE_ID = re.compile(r"[a-z0-9-]+-\d{8}t\d{12}z-[0-9a-f]{16}")
-_DAY_IN_ID = re.compile(r"-(?P<day>\d{8})t\d{0,12}z?(-[0-9a-f]{0,15})?$")
 _START_SOURCES = {True: "--start", False: "the file's name"}
 """Where the start of a recording was read, by whether it was given as an option."""
 
@@ -31,6 +26,9 @@ _START_SOURCES = {True: "--start", False: "the file's name"}
 @click.group(cls=Group)
 def footage() -> None:
     """Add recordings, and remove them. Each is gone after 31 days at the latest."""
+
+
+footage.add_command(footage_watch.watch)
 
 
 @footage.command(
@@ -41,31 +39,34 @@ def footage() -> None:
         "    --start 2026-11-20T10:00:00Z --start 2026-11-20T11:00:00Z",
         "homeward footage add gate_*.mp4 --camera gate \\",
         "    --start-from-name %Y%m%dT%H%M%S --timezone Europe/London",
+        "homeward footage add export/ --camera gate --start-from-name %Y%m%dT%H%M%S",
+        'homeward footage add gate.mp4 --camera gate --start "2026-11-20 10:00" \\',
+        "    --timezone Europe/London",
     ],
 )
 @connected
-@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
-@click.option("--camera", "camera_id", required=True, metavar="CAM", help="The camera.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE|DIR...")
+@click.option(
+    "--camera",
+    "camera_id",
+    required=True,
+    metavar="CAM",
+    help="The camera.",
+    shell_complete=completing.cameras,
+)
 @click.option(
     "--start",
     "starts",
     type=times.parse_instant,
     multiple=True,
     metavar="TIME",
-    help="When the recording starts by the camera's clock, with a zone; once for each file.",
+    help="When the recording starts by the camera's clock; once for each file.",
 )
 @click.option(
     "--start-from-name",
     "pattern",
     metavar="PATTERN",
     help="Read the start from the file's name, such as %Y%m%dT%H%M%S.",
-)
-@click.option(
-    "--timezone",
-    default="UTC",
-    show_default=True,
-    metavar="ZONE",
-    help="Zone of the times in names, such as Europe/London.",
 )
 @click.option("--via-url", is_flag=True, help="Put the file straight into the object store.")
 def add(
@@ -75,10 +76,12 @@ def add(
     camera_id: str,
     starts: tuple[datetime, ...],
     pattern: str | None,
-    timezone: str,
     via_url: bool,
 ) -> ExitCode:
-    """Add recordings of one camera.
+    """Add recordings of one camera; of a folder, the files that are named like recordings.
+
+    --start may be written without a zone where --timezone names it. That is the zone of the times
+    in names too, which are UTC otherwise.
 
     The same file again is the same footage. An upload that broke off goes on where it stopped
     when the same command is run again. Of several files, those that are refused, cannot be read or
@@ -87,7 +90,8 @@ def add(
     A recording that overlaps another one of its camera, or that starts months before today, is
     added with a warning: its start may be wrong.
     """
-    start_of = _starts(files, starts, pattern, timezone)
+    files = recordings_among(files)
+    start_of = _starts(files, starts, pattern)
     stub = _stub(session)
     added: list[upload.UploadResult] = []
     warned: list[dict[str, str]] = []
@@ -136,13 +140,18 @@ def add(
     ],
 )
 @connected
-@click.option("--camera", "camera_ids", multiple=True, metavar="CAM", help="Only of this camera.")
 @click.option(
-    "--from", "begin", type=times.parse_instant, metavar="TIME", help="Only what ends later."
+    "--camera",
+    "camera_ids",
+    multiple=True,
+    metavar="CAM",
+    help="Only of this camera.",
+    shell_complete=completing.cameras,
 )
 @click.option(
-    "--to", "end", type=times.parse_instant, metavar="TIME", help="Only what starts earlier."
+    "--from", "begin", type=times.parse_from, metavar="TIME", help="Only what ends later."
 )
+@click.option("--to", "end", type=times.parse_to, metavar="TIME", help="Only what starts earlier.")
 def list_footage(
     session: Session,
     *,
@@ -154,7 +163,7 @@ def list_footage(
     held = _list(
         session,
         footage_service_pb2.ListFootageRequest(
-            camera_ids=camera_ids, interval=interval(begin, end)
+            camera_ids=known_cameras(session, camera_ids), interval=times.interval(begin, end)
         ),
     )
     if session.view.json:
@@ -171,22 +180,22 @@ def list_footage(
                 (
                     ids[each.footage_id],
                     each.camera_id,
-                    times.utc(each.start_time),
+                    times.shown(each.start_time),
                     times.span(each.duration),
                     each.file_name,
                     size(each.size_bytes),
-                    times.utc(each.delete_time),
+                    times.shown(each.delete_time),
                     _problems(each),
                 )
                 for each in held
             ],
-            optional=("size", "camera", "removed by", "file"),
+            optional=("size", "removed by", "length", "camera"),
         )
 
 
 @footage.command("show", examples=["homeward footage show 5d0c77aa"])
 @connected
-@click.argument("footage_id", metavar="ID")
+@click.argument("footage_id", metavar="ID", shell_complete=completing.footage)
 def show(session: Session, *, footage_id: str) -> None:
     """Show a recording."""
     request = footage_service_pb2.GetFootageRequest(footage_id=full_footage_id(session, footage_id))
@@ -200,15 +209,15 @@ def show(session: Session, *, footage_id: str) -> None:
             ("id", footage.footage_id),
             ("camera", footage.camera_id),
             ("file", footage.file_name),
-            ("start (camera's clock)", times.utc(footage.start_time)),
-            ("end (camera's clock)", times.utc(footage.end_time)),
+            ("start (camera's clock)", times.shown(footage.start_time)),
+            ("end (camera's clock)", times.shown(footage.end_time)),
             ("length", times.span(footage.duration)),
             ("size", size(footage.size_bytes)),
             ("sha256", footage.sha256),
             ("video", f"{video.codec}, {video.width} by {video.height}"),
             ("pictures", f"{video.frame_count}, {video.average_frame_rate:.2f} a second"),
-            ("received", times.utc(footage.receive_time)),
-            ("removed by", times.utc(footage.delete_time)),
+            ("received", times.shown(footage.receive_time)),
+            ("removed by", times.shown(footage.delete_time)),
             ("pictures for", times.span(footage.pictured_duration)),
             ("problems", _problems(footage)),
         ]
@@ -220,7 +229,9 @@ def show(session: Session, *, footage_id: str) -> None:
     "rm", examples=["homeward footage rm 5d0c77aa", "homeward footage rm 5d0c77aa --yes"]
 )
 @connected
-@click.argument("footage_ids", nargs=-1, required=True, metavar="ID...")
+@click.argument(
+    "footage_ids", nargs=-1, required=True, metavar="ID...", shell_complete=completing.footage
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None:
     """Remove recordings before their deadline, and the sightings in them that are not confirmed."""
@@ -231,7 +242,8 @@ def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None
         for each in full
     ]
     named = ", ".join(
-        f"{each.file_name} ({each.camera_id}, {times.utc(each.start_time)})" for each in recordings
+        f"{each.file_name} ({each.camera_id}, {times.shown(each.start_time)})"
+        for each in recordings
     )
     theirs = "the sightings in them that are not confirmed"
     confirm(f"Remove {named}, and {theirs}?", yes=yes)
@@ -246,58 +258,6 @@ def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None
         session.view.document({"removed": full})
 
 
-def interval(begin: datetime | None, end: datetime | None) -> TimeInterval | None:
-    """Return a span of time for the wire; nothing when it has no bound."""
-    if begin is None and end is None:
-        return None
-    return TimeInterval(
-        start_time=times.to_timestamp(begin) if begin else None,
-        end_time=times.to_timestamp(end) if end else None,
-    )
-
-
-def full_footage_id(session: Session, given: str) -> str:
-    """Return the id of the footage that `given` is or begins.
-
-    An id begins with its camera and day, so that only those are listed.
-    """
-    if _FOOTAGE_ID.fullmatch(given):
-        return given
-
-    def known() -> Iterable[str]:
-        cameras = _cameras_of(session, given)
-        if not cameras:
-            return ()
-        request = footage_service_pb2.ListFootageRequest(
-            camera_ids=cameras, interval=_day_of(given)
-        )
-        return (each.footage_id for each in _list(session, request))
-
-    # It begins with the camera's name, whose length varies.
-    return full_id("footage", given, known, length=math.inf)
-
-
-def _cameras_of(session: Session, beginning: str) -> list[str]:
-    """Return the cameras whose recordings may have an id that begins so."""
-    stub = CameraServiceStub(session.connections.channel("ingestion"))
-    request = camera_service_pb2.ListCamerasRequest()
-    cameras = all_pages(stub.ListCameras, request, lambda page: page.cameras)
-    names = (each.camera_id for each in cameras)
-    return [name for name in names if f"{name}-".startswith(beginning[: len(name) + 1])]
-
-
-def _day_of(beginning: str) -> TimeInterval | None:
-    """Return the day that the beginning of an id names, if it goes that far."""
-    found = _DAY_IN_ID.search(beginning)
-    if found is None:
-        return None
-    try:
-        day = datetime.strptime(found["day"], "%Y%m%d").replace(tzinfo=UTC)
-    except ValueError:  # no day, and so no beginning of an id
-        return None
-    return interval(day, day + timedelta(days=1))
-
-
 def _stub(session: Session) -> FootageServiceStub:
     return FootageServiceStub(session.connections.channel("ingestion"))
 
@@ -309,7 +269,7 @@ def _list(
 
 
 def _starts(
-    files: tuple[str, ...], starts: tuple[datetime, ...], pattern: str | None, timezone: str
+    files: tuple[str, ...], starts: tuple[datetime, ...], pattern: str | None
 ) -> Callable[[int, str], datetime]:
     """Return a function from a file's place in the command, and its name, to its start."""
     if bool(starts) is (pattern is not None):
@@ -321,12 +281,7 @@ def _starts(
                 "or --start-from-name"
             )
         return lambda number, _: starts[number]
-    try:
-        zone = ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError):  # ValueError: it is no name at all, as `../x`
-        raise click.UsageError(
-            f"no time zone {timezone}; write it like Europe/London or UTC"
-        ) from None
+    zone = zones.stated() or UTC
 
     def from_name(_: int, name: str) -> datetime:
         try:
@@ -369,7 +324,7 @@ def _told(
 
 def _uploaded_line(file: str, uploaded: upload.UploadResult, source: str) -> str:
     footage = uploaded.footage
-    start = f"start {times.utc(footage.start_time)} by the camera's clock (from {source})"
+    start = f"start {times.shown(footage.start_time)} by the camera's clock (from {source})"
     if uploaded.already_held:
         return (
             f"{file}: held already as footage {footage.footage_id}, {start}; nothing was stored"
@@ -377,7 +332,7 @@ def _uploaded_line(file: str, uploaded: upload.UploadResult, source: str) -> str
         )
     return (
         f"{file}: footage {footage.footage_id}, {start}, length {times.span(footage.duration)}, "
-        f"removed by {times.utc(footage.delete_time)}"
+        f"removed by {times.shown(footage.delete_time)}"
     )
 
 

@@ -103,9 +103,9 @@ def logout(session: Session) -> None:
     file.remove()
     if problem:
         session.view.say(f"The issuer was not told: {problem}")
-    session.view.say(f"Logged out of {kept.issuer}.")
+    session.view.say(f"Logged out of {kept.at.issuer}.")
     if session.view.json:
-        session.view.document({"issuer": kept.issuer, "revoked": not problem})
+        session.view.document({"issuer": kept.at.issuer, "revoked": not problem})
 
 
 @click.command("whoami", cls=Command, examples=["homeward whoami", "homeward whoami --output json"])
@@ -152,7 +152,7 @@ def _revoked(kept: Login) -> str:
     """Have a login's refresh token refused; return why that was not done, or nothing."""
     if not kept.refresh_token:
         return ""
-    if not kept.revocation_endpoint:
+    if not kept.at.revocation_endpoint:
         return "it has no way to take tokens back"
     try:
         issuer_of(kept).revoke(client_of(kept), kept.refresh_token)
@@ -169,7 +169,7 @@ def _tell(
     session: Session, token: str, origin: str, *, expires: float | None, renewed: bool
 ) -> None:
     """Say who has a token, without the token."""
-    claims = claims_of(token) or {}
+    claims = _with_roles(claims_of(token) or {})
     until = datetime.fromtimestamp(expires, UTC) if expires is not None else None
     if session.view.json:
         identity = {
@@ -193,6 +193,14 @@ def _tell(
             ("from", origin),
         ]
     )
+
+
+def _with_roles(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return claims in which roles are where most issuers name them, if Keycloak has."""
+    realm = claims.get("realm_access")
+    if "roles" in claims or not isinstance(realm, Mapping) or "roles" not in realm:
+        return claims
+    return {**claims, "roles": realm["roles"]}
 
 
 def _words(claims: Mapping[str, Any], name: str) -> str:

@@ -37,8 +37,8 @@ def _local(function: Any) -> Any:  # noqa: ANN401 - a command under construction
     """Give a command that asks no service its folder and output."""
     for option in (
         click.option(
-            "--output", type=click.Choice(["text", "json"]), default="text", show_default=True,
-            help="Text to read, or JSON.",
+            "-o", "--output", type=click.Choice(["text", "json"]), default="text",
+            show_default=True, help="Text to read, or JSON.",
         ),
         click.option(
             "--model-dir", "folder", type=click.Path(file_okay=False, path_type=Path),

@@ -52,7 +52,9 @@ from homeward.cli.sizing import RETENTION_DAYS, Plan, Workload, assumptions, pla
 @click.option(
     "--searched-before", is_flag=True, help="The footage has been searched for others before."
 )
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
 def plan_command(
     *,
     cameras: int,

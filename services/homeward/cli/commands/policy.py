@@ -1,4 +1,4 @@
-"""`homeward policy`: which threshold candidates are chosen by, and who answers for it."""
+"""`homeward policy`: which threshold candidates are chosen by, and who approved it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from homeward.api.common.v1.policy_pb2 import ErrorRate, MeasurementBasis
 from homeward.api.matching.v1 import policy_pb2, policy_service_pb2
 from homeward.api.matching.v1.policy_service_pb2_grpc import PolicyServiceStub
-from homeward.cli import policy_figures, times
+from homeward.cli import completing, people, policy_figures, terminal, times
 from homeward.cli.files import existing_file
+from homeward.cli.ids import full_policy_id
 from homeward.cli.options import Group, Session, confirm, connected
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word
@@ -45,7 +46,7 @@ def list_policies(session: Session) -> None:
         session.view.say("No policies. Add one with `homeward policy add`.")
         return
     session.view.table(
-        ("policy", "state", "active", "threshold", "FPIR", "FNIR", "people", "until"),
+        ("policy", "state", "active", "threshold", "wrongly listed", "missed", "people", "until"),
         [
             (
                 each.policy_id,
@@ -55,7 +56,7 @@ def list_policies(session: Session) -> None:
                 policy_figures.percent(each.measurement.fpir),
                 policy_figures.percent(each.measurement.fnir),
                 str(each.measurement.gallery_size),
-                times.utc(_end(each.approval)),
+                times.shown(_end(each.approval)),
             )
             for each in policies
         ],
@@ -65,10 +66,10 @@ def list_policies(session: Session) -> None:
 
 @policy.command("show", examples=["homeward policy show yunet-sface/4"])
 @connected
-@click.argument("policy_id", metavar="ID")
+@click.argument("policy_id", metavar="ID", shell_complete=completing.policies)
 def show(session: Session, *, policy_id: str) -> None:
     """Show a policy: what was measured, on whom, and who approved it."""
-    request = policy_service_pb2.GetPolicyRequest(policy_id=policy_id)
+    request = policy_service_pb2.GetPolicyRequest(policy_id=full_policy_id(session, policy_id))
     _tell(session, _stub(session).GetPolicy(request).policy)
 
 
@@ -89,8 +90,10 @@ def add(session: Session, *, file: str) -> None:
     ],
 )
 @connected
-@click.argument("policy_id", metavar="ID")
-@click.option("--by", "approver", required=True, metavar="NAME", help="Who answers for it.")
+@click.argument("policy_id", metavar="ID", shell_complete=completing.policies)
+@click.option(
+    "--by", "approver", required=True, metavar="NAME", help="The named person who approves it."
+)
 @click.option(
     "--until",
     "valid_until",
@@ -111,27 +114,29 @@ def approve(
     activate: bool,
 ) -> None:
     """Approve a policy for a limited time; again before that ends, to renew it."""
-    stub = _stub(session)
+    stub, full = _stub(session), full_policy_id(session, policy_id)
     policy = stub.ApprovePolicy(
         policy_service_pb2.ApprovePolicyRequest(
-            policy_id=policy_id,
+            policy_id=full,
             approver=approver,
             valid_until_time=times.to_timestamp(valid_until),
             note=note,
         )
     ).policy
     if activate:
-        request = policy_service_pb2.ActivatePolicyRequest(policy_id=policy_id)
+        request = policy_service_pb2.ActivatePolicyRequest(policy_id=full)
         policy = stub.ActivatePolicy(request).policy
     _tell(session, policy)
+    if note := people.record_note(policy.approval.approver, approver):
+        terminal.tell(note, err=True)
 
 
 @policy.command("activate", examples=["homeward policy activate yunet-sface/4"])
 @connected
-@click.argument("policy_id", metavar="ID")
+@click.argument("policy_id", metavar="ID", shell_complete=completing.policies)
 def activate_policy(session: Session, *, policy_id: str) -> None:
     """Choose candidates by an approved policy from now on, instead of by the one before."""
-    request = policy_service_pb2.ActivatePolicyRequest(policy_id=policy_id)
+    request = policy_service_pb2.ActivatePolicyRequest(policy_id=full_policy_id(session, policy_id))
     _tell(session, _stub(session).ActivatePolicy(request).policy)
 
 
@@ -140,13 +145,14 @@ def activate_policy(session: Session, *, policy_id: str) -> None:
     examples=["homeward policy expire yunet-sface/4 --reason 'measured on a flawed data set'"],
 )
 @connected
-@click.argument("policy_id", metavar="ID")
+@click.argument("policy_id", metavar="ID", shell_complete=completing.policies)
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def expire(session: Session, *, policy_id: str, reason: str, yes: bool) -> None:
     """End the approval of a policy at once. While it is active, searches are then refused."""
-    confirm(f"End the approval of {policy_id}? Searches by it stop at once.", yes=yes)
-    request = policy_service_pb2.ExpirePolicyRequest(policy_id=policy_id, reason=reason)
+    full = full_policy_id(session, policy_id)
+    confirm(f"End the approval of {full}? Searches by it stop at once.", yes=yes)
+    request = policy_service_pb2.ExpirePolicyRequest(policy_id=full, reason=reason)
     _tell(session, _stub(session).ExpirePolicy(request).policy)
 
 
@@ -174,17 +180,17 @@ def _tell(session: Session, policy: policy_pb2.Policy) -> None:
             ("state", _state(policy)),
             ("active", "yes" if policy.active else "no"),
             ("approved by", approval.approver),
-            ("approved", times.utc(approval.approve_time)),
+            ("approved", times.shown(approval.approve_time)),
             ("note", approval.note),
-            ("valid until", times.utc(approval.valid_until_time)),
-            ("ended early", times.utc(approval.expire_time)),
+            ("valid until", times.shown(approval.valid_until_time)),
+            ("ended early", times.shown(approval.expire_time)),
             ("because", approval.expire_reason),
             ("model pack", f"{policy.model_name} ({policy.model_digest[:12]})"),
             ("threshold", f"{policy.threshold:.3f}"),
             ("people enrolled", str(measured.gallery_size)),
-            ("FPIR", _counted(measured.fpir)),
-            ("FNIR", _counted(measured.fnir)),
-            ("measured", times.utc(measured.make_time)),
+            ("strangers listed (FPIR)", _counted(measured.fpir)),
+            ("people missed (FNIR)", _counted(measured.fnir)),
+            ("measured", times.shown(measured.make_time)),
             ("data", measured.dataset),
             ("people in it", str(measured.identity_count)),
             ("photographs in it", str(measured.photograph_count)),
@@ -195,7 +201,7 @@ def _tell(session: Session, policy: policy_pb2.Policy) -> None:
     )
     if measured.cohorts:
         session.view.table(
-            ("group", "people", "FPIR", "FNIR", "FNIR of people", "counted on"),
+            ("group", "people", "wrongly listed", "missed", "missed, of people", "counted on"),
             [
                 (
                     " ".join(filter(None, (cohort.attribute, cohort.name))),

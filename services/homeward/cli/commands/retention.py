@@ -43,7 +43,7 @@ def retention(session: Session) -> ExitCode:
     else:
         _show(session, footage, people, held)
     for problem in problems:
-        tell(CliError(problem, advice="until this is mended nothing is taken into it"))
+        tell(CliError(problem, advice="nothing new is accepted into it until this is put right"))
     if people.unknown_collections:
         tell(
             CliError(
@@ -66,7 +66,8 @@ def retention(session: Session) -> ExitCode:
         named = ": " + ", ".join(footage.overdue_footage_ids) if one.name == "footage" else ""
         tell(
             CliError(
-                f"{one.overdue_count} of {one.name} past the deadline, or dated ahead{named}",
+                f"{one.overdue_count} of {one.name} past the deadline, or dated in the future"
+                f"{named}",
                 advice="this is a breach: see the logs of ingestion and matching for why the"
                 " sweeper does not remove it, and tell the operator",
             )
@@ -88,7 +89,7 @@ def _show(
                 one.name,
                 str(one.count),
                 size(one.size_bytes) if one.HasField("size_bytes") else "",
-                times.utc(one.oldest_time) if one.HasField("oldest_time") else "",
+                times.shown(one.oldest_time) if one.HasField("oldest_time") else "",
                 str(one.overdue_count),
             )
             for one in held
@@ -115,7 +116,7 @@ def _show(
                 "bytes of erased templates",
                 "in files that the next sweep rebuilds" if people.rebuild_due else "none",
             ),
-            ("report of", times.utc(footage.report_time)),
+            ("report of", times.shown(footage.report_time)),
         ]
     )
 
@@ -123,7 +124,7 @@ def _show(
 def _counted(footage: footage_service_pb2.GetRetentionReportResponse) -> str:
     if not footage.HasField("count_time"):
         return "for this report"
-    since = f"at {times.utc(footage.count_time)} or later"
+    since = f"at {times.shown(footage.count_time)} or later"
     changed = (
         f"; of {footage.uncounted_days} days of cameras more has come or gone since"
         if footage.uncounted_days

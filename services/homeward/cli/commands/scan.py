@@ -10,14 +10,25 @@ from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import retention_service_pb2, subject_pb2
 from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
-from homeward.cli import authorisation, caveats, stretches, times
+from homeward.cli import (
+    authorisation,
+    caveats,
+    completing,
+    matches,
+    people,
+    stretches,
+    terminal,
+    times,
+)
 from homeward.cli.certificate import certificate_page, tell_certificate
 from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.follow import ENDED, follow, tell_coverage, tell_efforts
-from homeward.cli.options import Group, Session, confirm, connected, full_id, operator_name
+from homeward.cli.ids import full_scan_id
+from homeward.cli.options import Group, Session, confirm, connected, operator_name
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word
+from homeward.cli.shared import OutputFile
 
 
 @click.group(cls=Group)
@@ -50,21 +61,21 @@ def list_scans(session: Session) -> None:
                     times.span(each.progress.total_duration),
                     times.span(each.coverage.searched_duration),
                     str(each.progress.candidate_count),
-                    times.utc(each.create_time),
+                    times.shown(each.create_time),
                     *([authorisation.word(each)] if matters else []),
                 )
                 for each in scans
             ],
-            optional=("footage", "dealt with", "created") if matters else (),
+            optional=("footage", "dealt with", "created", "searched"),
         )
 
 
 @scan.command("show", examples=["homeward scan show 8c41f7d2"])
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 def show(session: Session, *, scan_id: str) -> None:
     """Show a scan as it is now. `scan watch` shows its candidates."""
-    request = scan_service_pb2.GetScanRequest(scan_id=_full(session, scan_id))
+    request = scan_service_pb2.GetScanRequest(scan_id=full_scan_id(session, scan_id))
     scan = _stub(session).GetScan(request).scan
     warned = caveats.of_scope(session, scan.scope.subject_ids, caveats.in_force(session))
     if session.view.json:
@@ -76,21 +87,21 @@ def show(session: Session, *, scan_id: str) -> None:
             ("id", scan.scan_id),
             ("state", _state(scan)),
             ("error", scan.error.message),
-            ("subjects", ", ".join(scan.scope.subject_ids) or "all that are open"),
+            ("subjects", _subjects(session, scan) or "all that are open"),
             ("cameras", ", ".join(scan.scope.camera_ids) or "all"),
-            ("from", times.utc(scan.scope.interval.start_time)),
-            ("to", times.utc(scan.scope.interval.end_time)),
+            ("from", times.shown(scan.scope.interval.start_time)),
+            ("to", times.shown(scan.scope.interval.end_time)),
             ("recordings", str(progress.footage_count)),
             ("planning", "not all recordings are counted" if progress.planning else ""),
             ("dealt with", _share(scan)),
             ("pictures looked at", str(progress.frame_count)),
             # One that may be two people is compared as two; the coverage counts it once.
             ("comparisons", str(progress.appearance_count)),
-            ("like nobody, so forgotten", str(progress.discarded_appearance_count)),
+            ("no match, so discarded", str(progress.discarded_appearance_count)),
             ("candidates", str(progress.candidate_count)),
             ("rejected before", "looked for again" if scan.scope.include_rejected else ""),
-            ("created", times.utc(scan.create_time)),
-            ("ended", times.utc(scan.end_time)),
+            ("created", times.shown(scan.create_time)),
+            ("ended", times.shown(scan.end_time)),
             ("asked for by", scan.requester),
             ("everything, because", scan.justification.everything_reason),
             ("necessary, because", scan.justification.necessity),
@@ -108,10 +119,10 @@ def show(session: Session, *, scan_id: str) -> None:
 
 @scan.command("watch", examples=["homeward scan watch 8c41f7d2"])
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 def watch(session: Session, *, scan_id: str) -> ExitCode:
     """Follow a scan to its end, and show its candidates and coverage; at once if it has ended."""
-    return follow(session, scan_pb2.Scan(scan_id=_full(session, scan_id)))
+    return follow(session, scan_pb2.Scan(scan_id=full_scan_id(session, scan_id)))
 
 
 @scan.command(
@@ -122,7 +133,7 @@ def watch(session: Session, *, scan_id: str) -> ExitCode:
     ],
 )
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 @click.option(
     "--csv",
     "table",
@@ -152,14 +163,14 @@ def list_stretches(
         refuse_existing(path, force=force)
     scan = (
         _stub(session)
-        .GetScan(scan_service_pb2.GetScanRequest(scan_id=_full(session, scan_id)))
+        .GetScan(scan_service_pb2.GetScanRequest(scan_id=full_scan_id(session, scan_id)))
         .scan
     )
     found, unlisted = stretches.read(_stub(session), scan.scan_id)
     if files and unlisted and not found:
         stretches.tell(session, scan, found, unlisted)
         raise CliError(
-            "no file was written: nothing is known of when that was",
+            "no file was written: the times are not known",
             exit_code=ExitCode.PRECONDITION,
             advice="search the footage again, if it is still held",
         )
@@ -174,26 +185,26 @@ def list_stretches(
 
 @scan.command("cancel", examples=["homeward scan cancel 8c41f7d2"])
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 def cancel(session: Session, *, scan_id: str) -> None:
     """Stop a scan. What it found until then stands."""
-    scan = _cancelled(session, _full(session, scan_id))
+    scan = _cancelled(session, full_scan_id(session, scan_id))
     if session.view.json:
         session.view.document({"scan": scan})
         return
     if scan.state in ENDED:
-        session.view.say(f"Scan {scan.scan_id} is {_state(scan)}. What it found stands.")
+        session.view.say(f"Scan {scan.scan_id} is {_state(scan)}. What it has found stays.")
     else:
         session.view.say(
-            f"Scan {scan.scan_id} is told to stop; `homeward scan watch {scan.scan_id}` waits for"
-            " that. What it found stands."
+            f"Scan {scan.scan_id} was asked to stop; `homeward scan watch {scan.scan_id}` shows"
+            " when it has. What it has found stays."
         )
 
 
 _BY = click.option(
     "--by",
     "authoriser",
-    default=operator_name,
+    default="",
     metavar="NAME",
     help="Who decides, where the service does not know who calls. [default: the user of this"
     " computer]",
@@ -204,7 +215,7 @@ _BY = click.option(
     "authorise", examples=['homeward scan authorise 8c41f7d2 --reference "Insp. B, MP-26-0412/7"']
 )
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 @click.option(
     "--reference", required=True, metavar="TEXT", help="Where the authorisation is on file."
 )
@@ -212,18 +223,22 @@ _BY = click.option(
 def authorise(session: Session, *, scan_id: str, reference: str, authoriser: str) -> None:
     """Note that a scan is authorised. Nobody can refuse it after that."""
     request = scan_service_pb2.AuthoriseScanRequest(
-        scan_id=_full(session, scan_id), reference=reference, authoriser=authoriser
+        scan_id=full_scan_id(session, scan_id),
+        reference=reference,
+        authoriser=authoriser or operator_name(),
     )
     decided = _stub(session).AuthoriseScan(request).scan
     if session.view.json:
         session.view.document({"scan": decided})
     else:
         session.view.say(f"Scan {decided.scan_id} is {authorisation.phrase(decided)}.")
+    if note := people.record_note(decided.authorisation.decider, authoriser):
+        terminal.tell(note, err=True)
 
 
 @scan.command("refuse", examples=['homeward scan refuse 8c41f7d2 --reason "no case is open"'])
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")
 @_BY
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -233,9 +248,11 @@ def refuse(session: Session, *, scan_id: str, reason: str, authoriser: str, yes:
     Confirmed sightings go too; what another scan has found as well stays. What became of it is
     printed, store by store.
     """
-    full = _full(session, scan_id)
+    full = full_scan_id(session, scan_id)
     confirm(f"Refuse scan {full}, and erase what it found?", yes=yes)
-    request = scan_service_pb2.RefuseScanRequest(scan_id=full, reason=reason, authoriser=authoriser)
+    request = scan_service_pb2.RefuseScanRequest(
+        scan_id=full, reason=reason, authoriser=authoriser or operator_name()
+    )
     try:
         refused = _stub(session).RefuseScan(request).scan
     except CallError as error:
@@ -258,7 +275,7 @@ def refuse(session: Session, *, scan_id: str, reason: str, authoriser: str, yes:
     ],
 )
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 @click.option(
     "--page",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -266,7 +283,7 @@ def refuse(session: Session, *, scan_id: str, reason: str, authoriser: str, yes:
 )
 def certificate(session: Session, *, scan_id: str, page: Path | None) -> ExitCode:
     """Show what became of what a refused scan had found, as things are now."""
-    certified = _certificate(session, _full(session, scan_id))
+    certified = _certificate(session, full_scan_id(session, scan_id))
     if session.view.json:
         session.view.document({"certificate": certified})
     if page:
@@ -276,11 +293,11 @@ def certificate(session: Session, *, scan_id: str, page: Path | None) -> ExitCod
 
 @scan.command("record", examples=["homeward scan record 8c41f7d2 -o scan.json"])
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 @click.option(
     "-o",
     "file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     required=True,
     metavar="FILE",
     help="Write the record into FILE, and beside it a page to print, whose name ends with .html.",
@@ -305,7 +322,7 @@ def use_record(session: Session, *, scan_id: str, file: Path, force: bool) -> No
         raise click.UsageError("-o names the record; its page gets the name with .html")
     for path in (file, page):
         refuse_existing(path, force=force)
-    request = scan_service_pb2.GetUseRecordRequest(scan_id=_full(session, scan_id))
+    request = scan_service_pb2.GetUseRecordRequest(scan_id=full_scan_id(session, scan_id))
     answer = _stub(session).GetUseRecord(request)
     try:
         content = file_of(answer.record, answer.note, answer.verifier_key)
@@ -354,8 +371,12 @@ def _list(session: Session) -> list[scan_pb2.Scan]:
     )
 
 
-def _full(session: Session, given: str) -> str:
-    return full_id("scan", given, lambda: (each.scan_id for each in _list(session)))
+def _subjects(session: Session, scan: scan_pb2.Scan) -> str:
+    """Return whom a scan looks for, by name where that can be read."""
+    wanted = scan.scope.subject_ids
+    known = caveats.subjects(session) if wanted else {}
+    named = ((matches.who(known.get(one)), one) for one in wanted)
+    return ", ".join(f"{who} ({one})" if who else one for who, one in named)
 
 
 def _state(scan: scan_pb2.Scan) -> str:

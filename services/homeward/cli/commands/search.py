@@ -12,11 +12,10 @@ from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import matching_service_pb2
 from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
-from homeward.cli import authorisation, caveats, policy_figures, terminal, times
-from homeward.cli.commands.footage import full_footage_id, interval
-from homeward.cli.commands.subject import full_subject_id
+from homeward.cli import authorisation, caveats, completing, policy_figures, terminal, times
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.follow import follow
+from homeward.cli.ids import full_footage_id, full_subject_id, known_cameras
 from homeward.cli.options import Command, Session, connected, operator_name
 
 
@@ -33,17 +32,30 @@ from homeward.cli.options import Command, Session, connected, operator_name
 )
 @connected
 @click.option(
-    "--subject", "subjects", multiple=True, metavar="ID", help="Look for this subject only."
+    "--subject",
+    "subjects",
+    multiple=True,
+    metavar="WHO",
+    help="Look for this subject only: id, label or case.",
+    shell_complete=completing.subjects,
 )
 @click.option(
-    "--camera", "camera_ids", multiple=True, metavar="CAM", help="Search this camera only."
+    "--camera",
+    "camera_ids",
+    multiple=True,
+    metavar="CAM",
+    help="Search this camera only.",
+    shell_complete=completing.cameras,
 )
+@click.option("--from", "begin", type=times.parse_from, metavar="TIME", help="Search from then on.")
+@click.option("--to", "end", type=times.parse_to, metavar="TIME", help="Search until then.")
 @click.option(
-    "--from", "begin", type=times.parse_instant, metavar="TIME", help="Search from then on."
-)
-@click.option("--to", "end", type=times.parse_instant, metavar="TIME", help="Search until then.")
-@click.option(
-    "--footage", "recordings", multiple=True, metavar="ID", help="Search this recording only."
+    "--footage",
+    "recordings",
+    multiple=True,
+    metavar="ID",
+    help="Search this recording only.",
+    shell_complete=completing.footage,
 )
 @click.option(
     "--include-rejected",
@@ -87,8 +99,8 @@ def search(
         )
     scope = scan_pb2.ScanScope(
         subject_ids=[full_subject_id(session, given) for given in subjects],
-        camera_ids=camera_ids,
-        interval=interval(begin, end),
+        camera_ids=known_cameras(session, camera_ids),
+        interval=times.interval(begin, end),
         footage_ids=[full_footage_id(session, given) for given in recordings],
         include_rejected=include_rejected,
     )

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from homeward.api.ingestion.v1 import camera_pb2, camera_service_pb2
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
-from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
+from homeward.api.matching.v1 import (
+    sighting_pb2,
+    sighting_service_pb2,
+    subject_pb2,
+    subject_service_pb2,
+)
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import (
     caveats,
+    completing,
     disclosure,
-    losses,
+    matches,
+    people,
     policy_figures,
     rejections,
     reviews,
@@ -24,11 +30,12 @@ from homeward.cli import (
     times,
 )
 from homeward.cli.commands.clip import clip
-from homeward.cli.commands.footage import full_footage_id, interval
+from homeward.cli.commands.near import near
 from homeward.cli.commands.sighting_export import export
-from homeward.cli.commands.subject import full_subject_id
+from homeward.cli.commands.sighting_list import list_sightings
 from homeward.cli.errors import CliError, tell
 from homeward.cli.files import refuse_existing, write_new
+from homeward.cli.ids import full_sighting_id
 from homeward.cli.options import (
     Group,
     Session,
@@ -36,9 +43,7 @@ from homeward.cli.options import (
     connected,
     operator_name,
 )
-from homeward.cli.paging import all_pages
 from homeward.cli.render import SENTENCE
-from homeward.cli.sighting_ids import full_sighting_id as _full
 from homeward.cli.terminal import clean
 
 
@@ -47,110 +52,10 @@ def sighting() -> None:
     """Review candidates. A candidate is a lead for a human reviewer, not an identification."""
 
 
+sighting.add_command(list_sightings)
 sighting.add_command(clip)
+sighting.add_command(near)
 sighting.add_command(export)
-
-
-@sighting.command(
-    "list",
-    examples=[
-        "homeward sighting list",
-        "homeward sighting list --subject 3f2a91c0 --state unreviewed",
-        "homeward sighting list --rejected",
-    ],
-)
-@connected
-@click.option("--subject", "subjects", multiple=True, metavar="ID", help="Only of this subject.")
-@click.option("--footage", "recordings", multiple=True, metavar="ID", help="Only in this footage.")
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Choice(list(reviews.STATES)),
-    help="Only in this state.",
-)
-@click.option(
-    "--from", "begin", type=times.parse_instant, metavar="TIME", help="Only what ends later."
-)
-@click.option(
-    "--to", "end", type=times.parse_instant, metavar="TIME", help="Only what starts earlier."
-)
-@click.option(
-    "--rejected",
-    is_flag=True,
-    help="List what is remembered of rejected sightings: where, who rejected it, and when.",
-)
-def list_sightings(
-    session: Session,
-    *,
-    subjects: tuple[str, ...],
-    recordings: tuple[str, ...],
-    states: tuple[str, ...],
-    begin: datetime | None,
-    end: datetime | None,
-    rejected: bool,
-) -> None:
-    """List the sightings, most alike first. Times are true times."""
-    if rejected and states:
-        raise click.UsageError("--rejected lists what has no state any more: leave --state out")
-    scope = [full_subject_id(session, given) for given in subjects]
-    footage_ids = [full_footage_id(session, given) for given in recordings]
-    if rejected:
-        rejections.tell_rejections(
-            session, subject_ids=scope, footage_ids=footage_ids, begin=begin, end=end
-        )
-        return
-    request = sighting_service_pb2.ListSightingsRequest(
-        subject_ids=scope,
-        footage_ids=footage_ids,
-        states=[reviews.STATES[state] for state in states],
-        interval=interval(begin, end),
-    )
-    lost = sighting_service_pb2.LostSightings()
-    _print_list(session, _list(session, request, lost), lost)
-
-
-def _print_list(
-    session: Session,
-    sightings: Sequence[sighting_pb2.Sighting],
-    lost: sighting_service_pb2.LostSightings,
-) -> None:
-    known = caveats.subjects_of(session, sightings)
-    warned = caveats.beside(sightings, known)
-    if session.view.json:
-        session.view.document({"sightings": sightings, "lost": lost, "caveats": warned})
-        return
-    if not sightings:
-        session.view.say("No sightings are held." if lost.ByteSize() else "No sightings.")
-    else:
-        ids = session.view.ids([each.sighting_id for each in sightings])
-        subject_ids = session.view.ids([each.subject_id for each in sightings])
-        marks = [caveats.mark(known.get(each.subject_id), each) for each in sightings]
-        session.view.table(
-            (
-                *("id", "subject", "camera", "from", "to", "score", "threshold", "state"),
-                *(["not measured on"] if any(marks) else []),
-            ),
-            [
-                (
-                    ids[each.sighting_id],
-                    subject_ids[each.subject_id],
-                    each.camera_id,
-                    times.marked(each.interval.start_time, uncertain=each.time_uncertain),
-                    times.utc(each.interval.end_time),
-                    policy_figures.score(each),
-                    f"{each.threshold:.3f}",
-                    reviews.state(each) + ", still gone" * each.still_gone,
-                    *([note] if any(marks) else []),
-                )
-                for each, note in zip(sightings, marks, strict=True)
-            ],
-            optional=("threshold", "to"),
-        )
-        for line in (*_notes(sightings), *warned):
-            session.view.say(line)
-        session.view.say(SENTENCE)
-    losses.tell_lost(session, lost)
 
 
 @sighting.command(
@@ -158,7 +63,7 @@ def _print_list(
     examples=["homeward sighting show 91b5e0c4", "homeward sighting show 91b5e0c4 --save lead.png"],
 )
 @connected
-@click.argument("sighting_id", metavar="ID")
+@click.argument("sighting_id", metavar="ID", shell_complete=completing.sightings)
 @click.option(
     "--save",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -177,18 +82,19 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
     with rejections.explained(session, sighting_id):
         answer = _stub(session).GetSighting(
             sighting_service_pb2.GetSightingRequest(
-                sighting_id=_full(session, sighting_id), view=view
+                sighting_id=full_sighting_id(session, sighting_id), view=view
             )
         )
     sightings = [answer.sighting]
-    warned = caveats.beside(sightings, caveats.subjects_of(session, sightings))
+    known = caveats.subjects_of(session, sightings)
+    warned = caveats.beside(sightings, known)
     if save is not None:
         disclosure.require_pictures(answer)
         write_new(save, _picture(session, answer, warned), force=force)
     if session.view.json:
         session.view.document({"sighting": answer.sighting, "caveats": warned})
     else:
-        _tell(session, answer.sighting, warned)
+        _tell(session, answer.sighting, warned, known)
     if save is not None:
         terminal.tell(f"Picture: {save}", err=session.view.json)
 
@@ -201,7 +107,7 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
     ],
 )
 @connected
-@click.argument("sighting_id", metavar="ID")
+@click.argument("sighting_id", metavar="ID", shell_complete=completing.sightings)
 @click.option("--confirm", "decisions", flag_value="confirm", multiple=True, help="It shows them.")
 @click.option(
     "--reject",
@@ -221,7 +127,7 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
 @click.option("--reason", default="", metavar="TEXT", help="Why.")
 @click.option(
     "--reviewer",
-    default=operator_name,
+    default="",
     metavar="NAME",
     help="Who decides, where no access token says so. [default: the user of this computer]",
 )
@@ -253,35 +159,22 @@ def review(
         )
     with rejections.explained(session, sighting_id):
         request = sighting_service_pb2.ReviewSightingRequest(
-            sighting_id=_full(session, sighting_id),
+            sighting_id=full_sighting_id(session, sighting_id),
             decision=reviews.DECISIONS[decision],
             reason=reason,
-            reviewer=reviewer,
+            reviewer=reviewer or operator_name(),
         )
         reviewed = _stub(session).ReviewSighting(request).sighting
     if session.view.json:
         session.view.document({"sighting": reviewed})
     else:
         session.view.say(reviews.outcome(reviewed, decision))
+    if note := people.record_note(reviews.latest(reviewed), reviewer):
+        terminal.tell(note, err=True)
 
 
 def _stub(session: Session) -> SightingServiceStub:
     return SightingServiceStub(session.connections.channel("matching"))
-
-
-def _list(
-    session: Session,
-    request: sighting_service_pb2.ListSightingsRequest,
-    lost: sighting_service_pb2.LostSightings | None = None,
-) -> list[sighting_pb2.Sighting]:
-    """Return the sightings that fit; put into `lost` what the first page says is lost."""
-
-    def of(page: sighting_service_pb2.ListSightingsResponse) -> Sequence[sighting_pb2.Sighting]:
-        if lost is not None:
-            lost.MergeFrom(page.lost)
-        return page.sightings
-
-    return all_pages(_stub(session).ListSightings, request, of)
 
 
 def _notes(sightings: Sequence[sighting_pb2.Sighting]) -> list[str]:
@@ -289,13 +182,20 @@ def _notes(sightings: Sequence[sighting_pb2.Sighting]) -> list[str]:
     return ([times.UNCERTAIN] if uncertain else []) + policy_figures.notes(sightings)
 
 
-def _tell(session: Session, sighting: sighting_pb2.Sighting, warned: Sequence[str]) -> None:
+def _tell(
+    session: Session,
+    sighting: sighting_pb2.Sighting,
+    warned: Sequence[str],
+    known: Mapping[str, subject_pb2.Subject],
+) -> None:
+    subject = known.get(sighting.subject_id)
     uncertain = sighting.time_uncertain
     session.view.details(
         [
             ("id", sighting.sighting_id),
             ("state", reviews.state(sighting)),
             *reviews.details(sighting),
+            ("who", f"{matches.who(subject)}, case {subject.case_reference}" if subject else ""),
             ("subject", sighting.subject_id),
             ("camera", sighting.camera_id),
             ("footage", sighting.footage_id),
@@ -303,13 +203,12 @@ def _tell(session: Session, sighting: sighting_pb2.Sighting, warned: Sequence[st
             ("in view to", times.marked(sighting.interval.end_time, uncertain=uncertain)),
             ("still of", times.marked(sighting.best_shot_time, uncertain=uncertain)),
             ("still", "gone: the object store removed it by its own rule" * sighting.still_gone),
-            ("still of (here)", times.local(sighting.best_shot_time)),
             ("times", _unknown_times(sighting)),
             ("camera's clock", _clock(sighting)),
-            ("in the recording at", times.span(sighting.best_shot_offset)),
+            ("in the recording at", times.position(sighting.best_shot_offset)),
             ("score", policy_figures.score(sighting)),
-            ("score of somebody else", _rival_score(sighting)),
-            ("score of the still alone", _still_score(sighting)),
+            ("score of another person", _rival_score(sighting)),
+            ("score of this picture", _still_score(sighting)),
             ("threshold", _threshold(sighting)),
             ("face height", f"{sighting.face_height_px:.0f} pixels"),
             ("kept", reviews.kept(sighting)),
@@ -336,9 +235,9 @@ def _clock_note(session: Session, sighting: sighting_pb2.Sighting) -> str:
     if times.seconds(camera.clock_offset) == times.seconds(sighting.clock_offset):
         return ""
     return (
-        f"WARNING: camera {sighting.camera_id}'s clock is now taken to be ahead by"
-        f" {times.span(camera.clock_offset)}, and was by {times.span(sighting.clock_offset)} when"
-        " this was found: these times are by the latter; a search anew tells the corrected ones."
+        f"WARNING: the times above take the clock of camera {sighting.camera_id} to be"
+        f" {times.span(sighting.clock_offset)} ahead. Since then that was corrected to"
+        f" {times.span(camera.clock_offset)}: search again for the corrected times."
     )
 
 
@@ -364,7 +263,7 @@ def _still_score(sighting: sighting_pb2.Sighting) -> str:
 
 def _rival_score(sighting: sighting_pb2.Sighting) -> str:
     if not sighting.HasField("rival_score"):
-        return "nobody else who is enrolled is nearly as alike"
+        return "no other enrolled person comes close"
     return f"{sighting.rival_score:.3f} at most"
 
 
@@ -388,8 +287,7 @@ def _picture(
         still=_cleaned(
             _place(session, sighting.camera_id),
             f"Camera {sighting.camera_id}",
-            f"{times.utc(sighting.best_shot_time).removesuffix('Z')} UTC",
-            f"{times.local(sighting.best_shot_time)} (local)",
+            times.shown(sighting.best_shot_time),
             *(["Time uncertain: clock set, or a long pause"] if sighting.time_uncertain else []),
         ),
         scores=_cleaned(

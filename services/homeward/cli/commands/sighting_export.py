@@ -8,12 +8,12 @@ import click
 
 from homeward.api.matching.v1 import sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.cli import disclosure, packages, rejections, times
+from homeward.cli import completing, disclosure, packages, rejections, times
 from homeward.cli.errors import CallError
 from homeward.cli.files import refuse_existing, write_new
+from homeward.cli.ids import full_sighting_id
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.render import document_text
-from homeward.cli.sighting_ids import full_sighting_id
 
 
 @click.command(
@@ -26,7 +26,7 @@ from homeward.cli.sighting_ids import full_sighting_id
     ],
 )
 @connected
-@click.argument("sighting_id", metavar="ID")
+@click.argument("sighting_id", metavar="ID", shell_complete=completing.sightings)
 @click.option(
     "-o",
     "file",

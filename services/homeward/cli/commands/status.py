@@ -12,10 +12,10 @@ from homeward.api.matching.v1 import matching_service_pb2
 from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
 from homeward.api.matching.v1.policy_pb2 import ThresholdPolicy
 from homeward.cli import policy_figures, times
-from homeward.cli.connect import SERVICES
 from homeward.cli.errors import CallError, ExitCode
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.render import enum_word
+from homeward.cli.shared import SERVICES
 
 _PATIENCE_SECONDS = 5.0
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -139,4 +139,4 @@ def _approval(policy: ThresholdPolicy) -> str:
     mode = ", in evaluation mode" if policy.evaluation else ""
     if not policy.figures.approved:
         return f"NOT approved{mode}"
-    return f"approved by {policy.approver} until {times.utc(policy.valid_until_time)}{mode}"
+    return f"approved by {policy.approver} until {times.shown(policy.valid_until_time)}{mode}"

@@ -10,25 +10,30 @@ from typing import Any
 import click
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from homeward.api.matching.v1 import retention_service_pb2, subject_pb2, subject_service_pb2
+from homeward.api.matching.v1 import (
+    retention_service_pb2,
+    sighting_pb2,
+    sighting_service_pb2,
+    subject_pb2,
+    subject_service_pb2,
+)
 from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
+from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, enrolment, reenrolment, times
+from homeward.cli import caveats, completing, enrolment, people, reenrolment, terminal, times
 from homeward.cli.certificate import certificate_page, tell_certificate
 from homeward.cli.enrolment import named
-from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.files import read_photos
+from homeward.cli.ids import full_subject_id
 from homeward.cli.options import (
     Group,
     Session,
-    begins_uuid,
     confirm,
     connected,
-    full_id,
-    operator_name,
 )
 from homeward.cli.paging import all_pages
-from homeward.cli.render import enum_word
+from homeward.cli.render import enum_word, short_ids
 
 _REVIEW_AFTER = timedelta(days=28)
 
@@ -59,9 +64,8 @@ def subject() -> None:
 )
 @click.option(
     "--authorised-by",
-    default=operator_name,
     metavar="NAME",
-    help="Who authorised it. [default: the user of this computer]",
+    help="Who authorised the search. [default: asked for, or the user of this computer]",
 )
 @click.option(
     "--review-by",
@@ -78,7 +82,7 @@ def add(
     label: str,
     child: bool,
     basis: str,
-    authorised_by: str,
+    authorised_by: str | None,
     review_by: datetime | None,
     yes: bool,
 ) -> ExitCode:
@@ -100,7 +104,7 @@ def add(
         label=label,
         age_group=_age_group(child=child),
         legal_basis=basis,
-        authorised_by=authorised_by,
+        authorised_by=people.authoriser(authorised_by),
         review_time=times.to_timestamp(review_by or datetime.now(UTC) + _REVIEW_AFTER),
     )
     request_id = str(uuid.uuid4())
@@ -123,7 +127,7 @@ def add(
 
 @subject.command("add-photo", examples=["homeward subject add-photo 3f2a91c0 anna-in-profile.jpg"])
 @connected
-@click.argument("subject_id", metavar="ID")
+@click.argument("subject_id", metavar="ID", shell_complete=completing.subjects)
 @click.argument("photos", nargs=-1, required=True, type=click.Path(), metavar="PHOTO...")
 @click.option("--yes", is_flag=True, help="Do not ask about what is warned of.")
 def add_photo(session: Session, *, subject_id: str, photos: tuple[str, ...], yes: bool) -> ExitCode:
@@ -159,8 +163,8 @@ def list_subjects(session: Session, *, show_closed: bool) -> None:
                     _age(each),
                     _state(each),
                     _photo_count(each),
-                    times.utc(each.review_time),
-                    times.utc(each.create_time),
+                    times.shown(each.review_time),
+                    times.shown(each.create_time),
                 )
                 for each in subjects
             ],
@@ -170,7 +174,7 @@ def list_subjects(session: Session, *, show_closed: bool) -> None:
 
 @subject.command("show", examples=["homeward subject show 3f2a91c0"])
 @connected
-@click.argument("subject_id", metavar="ID")
+@click.argument("subject_id", metavar="ID", shell_complete=completing.subjects)
 def show(session: Session, *, subject_id: str) -> None:
     """Show a subject."""
     _tell_subject(session, _get(session, subject_id))
@@ -178,7 +182,7 @@ def show(session: Session, *, subject_id: str) -> None:
 
 @subject.command("update", examples=["homeward subject update 3f2a91c0 --review-by 2027-01-15"])
 @connected
-@click.argument("subject_id", metavar="ID")
+@click.argument("subject_id", metavar="ID", shell_complete=completing.subjects)
 @click.option("--case", metavar="REF", help="The force's case reference.")
 @click.option("--label", help="What to call the person in lists.")
 @click.option("--child/--adult", default=None, help="Whether the person is younger than 18.")
@@ -222,7 +226,7 @@ def update(
 
 @subject.command("close", examples=["homeward subject close 3f2a91c0"])
 @connected
-@click.argument("subject_id", metavar="ID")
+@click.argument("subject_id", metavar="ID", shell_complete=completing.subjects)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def close(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
     """End the search for a person who was found, or is no longer looked for.
@@ -231,6 +235,7 @@ def close(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
     dates remains. What became of the data is printed, store by store.
     """
     closing = _get(session, subject_id)
+    _tell_confirmed(session, closing.subject_id)
     confirm(f"Close {named(closing)} and erase photographs and sightings?", yes=yes)
     response = _stub(session).CloseSubject(
         subject_service_pb2.CloseSubjectRequest(subject_id=closing.subject_id)
@@ -244,11 +249,12 @@ def close(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
 
 @subject.command("erase", examples=["homeward subject erase 3f2a91c0"])
 @connected
-@click.argument("subject_id", metavar="ID")
+@click.argument("subject_id", metavar="ID", shell_complete=completing.subjects)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def erase(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
     """Close a subject and forget its shell too, as if it had never been enrolled."""
     erasing = _get(session, subject_id)
+    _tell_confirmed(session, erasing.subject_id)
     confirm(f"Erase {named(erasing)} and everything about them?", yes=yes)
     response = _stub(session).EraseSubject(
         subject_service_pb2.EraseSubjectRequest(subject_id=erasing.subject_id)
@@ -266,7 +272,7 @@ def erase(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
     ],
 )
 @connected
-@click.argument("subject_id", metavar="ID")
+@click.argument("subject_id", metavar="ID", shell_complete=completing.subjects)
 @click.option(
     "--page",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -352,20 +358,29 @@ def _list(session: Session, *, show_closed: bool) -> list[subject_pb2.Subject]:
     )
 
 
-def full_subject_id(session: Session, given: str) -> str:
-    """Return the id of the subject that `given` is or begins."""
-    request = subject_service_pb2.ListSubjectsRequest(id_prefix=given, show_closed=True)
-
-    def known() -> list[str]:
-        pages = all_pages(_stub(session).ListSubjects, request, lambda page: page.subjects)
-        return [each.subject_id for each in pages]
-
-    return full_id("subject", given, lambda: known() if begins_uuid(given) else [])
-
-
 def _get(session: Session, given: str) -> subject_pb2.Subject:
     request = subject_service_pb2.GetSubjectRequest(subject_id=full_subject_id(session, given))
     return _stub(session).GetSubject(request).subject
+
+
+def _tell_confirmed(session: Session, subject_id: str) -> None:
+    """Say which confirmed sightings go with a subject, and how to keep what they show."""
+    request = sighting_service_pb2.ListSightingsRequest(
+        subject_ids=[subject_id], states=[sighting_pb2.Sighting.STATE_CONFIRMED]
+    )
+    stub = SightingServiceStub(session.connections.channel("matching"))
+    try:
+        held = all_pages(stub.ListSightings, request, lambda page: page.sightings)
+    except CliError as error:
+        tell(error, about="whether confirmed sightings will be erased is not known")
+        return
+    if held:
+        ids = ", ".join(short_ids([one.sighting_id for one in held]).values())
+        terminal.tell(
+            f"Confirmed sightings that will be erased: {ids}. What they show is kept only if it was"
+            " exported: `homeward sighting export ID --save DIR` does that, before this.",
+            err=True,
+        )
 
 
 def _caveats(session: Session, subject: subject_pb2.Subject) -> list[str]:
@@ -386,9 +401,9 @@ def _tell_subject(session: Session, subject: subject_pb2.Subject) -> None:
             ("state", _state(subject)),
             ("legal basis", subject.legal_basis),
             ("authorised by", subject.authorised_by),
-            ("review by", times.utc(subject.review_time)),
-            ("created", times.utc(subject.create_time)),
-            ("changed", times.utc(subject.update_time)),
+            ("review by", times.shown(subject.review_time)),
+            ("created", times.shown(subject.create_time)),
+            ("changed", times.shown(subject.update_time)),
             ("photographs", _photo_count(subject)),
         ]
     )
@@ -401,7 +416,7 @@ def _tell_subject(session: Session, subject: subject_pb2.Subject) -> None:
                 (
                     photo.photo_id,
                     f"{photo.quality:.2f}",
-                    times.utc(photo.create_time),
+                    times.shown(photo.create_time),
                     "no: the model pack in use cannot" if photo.unusable else "yes",
                 )
                 for photo in subject.reference_photos

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +18,7 @@ from homeward.matching.gallery.ports import (
     Reference,
     Removed,
 )
-from homeward.matching.sightings.model import ErasedSighting, Sighting, SightingState
+from homeward.matching.sightings.model import Sighting, SightingState
 from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Proceed
@@ -254,28 +253,6 @@ class InMemorySightingIndex(InMemoryPin, InMemoryFiles):
     async def count(self) -> int:
         """Return how many sightings there are."""
         return len(self._held)
-
-
-class InMemorySightingFeed:
-    """A `SightingFeed` in one process."""
-
-    def __init__(self) -> None:
-        self._followers: list[asyncio.Queue[Sighting | ErasedSighting]] = []
-
-    async def publish(self, change: Sighting | ErasedSighting) -> None:
-        """Tell that a sighting was recorded, reviewed or erased."""
-        for queue in self._followers:
-            queue.put_nowait(change)
-
-    async def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
-        """Yield sightings as they change, from now on."""
-        queue: asyncio.Queue[Sighting | ErasedSighting] = asyncio.Queue()
-        self._followers.append(queue)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            self._followers.remove(queue)
 
 
 def _keys(references: dict[str, Reference]) -> frozenset[PhotoKey]:

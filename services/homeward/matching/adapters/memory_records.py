@@ -12,14 +12,17 @@ from homeward.matching.sightings.ledger import (
     RecordedSpan,
     RejectedSpan,
     Stretch,
+    marked_exported,
     newest_first,
     recorded_spans,
     rejected_spans,
     settled,
     span_of,
+    taken_back,
     with_recorded,
 )
 from homeward.matching.sightings.spans import Placement, Span, place
+from homeward.matching.sightings.taking_back import Withdrawal
 from homeward.matching.subjects.model import Subject
 from homeward.matching.subjects.records import SubjectRoll, shell_after
 from homeward.servicekit.keyvalue import ConflictError, Stored
@@ -112,6 +115,20 @@ class InMemorySightingLedger:
             self._spans[key] = settled(self._spans[key], sighting_id, verdict)
         return await self.span(key, sighting_id)
 
+    async def withdraw(
+        self, key: LedgerKey, sighting_id: str, withdrawal: Withdrawal
+    ) -> Span | None:
+        """Take a decision back."""
+        if key in self._spans:
+            self._spans[key] = taken_back(self._spans[key], sighting_id, withdrawal)
+        return await self.span(key, sighting_id)
+
+    async def note_exported(self, key: LedgerKey, sighting_id: str) -> Span | None:
+        """Note that a confirmed sighting is about to be given out."""
+        if key in self._spans:
+            self._spans[key] = marked_exported(self._spans[key], sighting_id)
+        return await self.span(key, sighting_id)
+
     async def span(self, key: LedgerKey, sighting_id: str) -> Span | None:
         """Return the span of a sighting as it is now."""
         return span_of(self._spans.get(key, ()), sighting_id)
@@ -168,6 +185,10 @@ class InMemorySightingLedger:
             for span in spans
             if scan_id in span.scan_ids
         ]
+
+    async def spans(self) -> list[tuple[LedgerKey, Span]]:
+        """Return all spans, rejected ones included."""
+        return [(key, span) for key, spans in self._spans.items() for span in spans]
 
     async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
         """Erase the spans of a ledger that a scan alone found, and that it found the others."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,16 +14,19 @@ from homeward.matching.sightings.ledger import (
     RecordedSpan,
     RejectedSpan,
     Stretch,
+    marked_exported,
     newest_first,
     recorded_spans,
     rejected_spans,
     settled,
     span_of,
+    taken_back,
     with_recorded,
 )
 from homeward.matching.sightings.spans import Placement, Span, place
+from homeward.matching.sightings.taking_back import Withdrawal
 from homeward.servicekit import records
-from homeward.servicekit.keyvalue import KeyValueStore, edit
+from homeward.servicekit.keyvalue import ConflictError, KeyValueStore, edit
 
 _Spans = tuple[Span, ...]
 
@@ -69,6 +73,28 @@ class KeyValueSightingLedger:
 
     async def settle(self, key: LedgerKey, sighting_id: str, verdict: Verdict) -> Span | None:
         """Count a decision on a sighting, unless somebody else's stands against it."""
+        return await self._changed(
+            key, sighting_id, lambda spans: settled(spans, sighting_id, verdict)
+        )
+
+    async def withdraw(
+        self, key: LedgerKey, sighting_id: str, withdrawal: Withdrawal
+    ) -> Span | None:
+        """Take a decision back."""
+        return await self._changed(
+            key, sighting_id, lambda spans: taken_back(spans, sighting_id, withdrawal)
+        )
+
+    async def note_exported(self, key: LedgerKey, sighting_id: str) -> Span | None:
+        """Note that a confirmed sighting is about to be given out."""
+        return await self._changed(
+            key, sighting_id, lambda spans: marked_exported(spans, sighting_id)
+        )
+
+    async def _changed(
+        self, key: LedgerKey, sighting_id: str, changed: Callable[[_Spans], _Spans]
+    ) -> Span | None:
+        """Change the spans of a ledger, if it is there; return that of a sighting as it is then."""
         now: Span | None = None
 
         async def change(value: bytes | None) -> bytes | None:
@@ -76,7 +102,7 @@ class KeyValueSightingLedger:
             if value is None:
                 now = None
                 return None
-            spans = settled(records.decode(value, _Spans), sighting_id, verdict)
+            spans = changed(records.decode(value, _Spans))
             now = span_of(spans, sighting_id)
             return records.encode(spans)
 
@@ -160,18 +186,21 @@ class KeyValueSightingLedger:
             if scan_id in span.scan_ids
         ]
 
+    async def spans(self) -> list[tuple[LedgerKey, Span]]:
+        """Return all spans, rejected ones included."""
+        return [(key, span) for key, spans in await self._ledgers((), ()) for span in spans]
+
     async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
         """Erase the spans of a ledger that a scan alone found, and that it found the others."""
-        left: _Spans = ()
-
-        async def change(value: bytes | None) -> bytes | None:
-            nonlocal left
-            left = without_finder(scan_id, records.decode(value, _Spans)) if value else ()
-            return records.encode(left) if value else None
-
-        await edit(self._store, _name(key), change)
-        if not left:
-            await self.erase(key)
+        name = _name(key)
+        while (entry := await self._store.get(name)) is not None:
+            left = without_finder(scan_id, records.decode(entry.value, _Spans))
+            with suppress(ConflictError):  # another scan's write came first, and stays
+                if not left:
+                    await self._store.erase(name, revision=entry.revision)
+                elif (value := records.encode(left)) != entry.value:
+                    await self._store.update(name, value, revision=entry.revision)
+                return
 
     async def keys(self) -> frozenset[LedgerKey]:
         """Return whose ledgers there are."""

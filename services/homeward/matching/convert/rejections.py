@@ -30,10 +30,12 @@ def to_rejection(rejected: RejectedSpan) -> sighting_pb2.Rejection:
     return message
 
 
-def to_reviewed(reviewed: Sighting | RejectedSpan, rules: ReviewRules) -> sighting_pb2.Sighting:
+def to_reviewed(
+    reviewed: Sighting | RejectedSpan, rules: ReviewRules, *, reviewer: str
+) -> sighting_pb2.Sighting:
     """Return a sighting as a reviewer decided; of one that is gone, what is remembered."""
     if isinstance(reviewed, Sighting):
-        return convert_sightings.to_sighting(reviewed, rules)
+        return convert_sightings.to_sighting(reviewed, rules, reader=reviewer)
     remembered = to_rejection(reviewed)
     return sighting_pb2.Sighting(
         sighting_id=remembered.sighting_id,

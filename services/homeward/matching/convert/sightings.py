@@ -13,12 +13,12 @@ from homeward.common import convert as common_convert
 from homeward.matching.convert.ids import MAX_SCOPE, scope_from
 from homeward.matching.convert.subjects import to_box
 from homeward.matching.sightings import deciding
+from homeward.matching.sightings.blind import as_told
 from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.lost import Lost
 from homeward.matching.sightings.model import (
     Decision,
     Disposition,
-    ErasedSighting,
     Review,
     Sighting,
     SightingState,
@@ -32,7 +32,7 @@ from homeward.servicekit.paging import invalid_token
 MOST_LOST = 1000
 """Lost sightings that are named; all are counted."""
 
-_SIGHTING_STATES = {
+SIGHTING_STATES = {
     SightingState.UNREVIEWED: sighting_pb2.Sighting.STATE_UNREVIEWED,
     SightingState.CONFIRMED: sighting_pb2.Sighting.STATE_CONFIRMED,
     SightingState.REJECTED: sighting_pb2.Sighting.STATE_REJECTED,
@@ -64,9 +64,16 @@ def to_recorded(
     )
 
 
-def to_sighting(sighting: Sighting, rules: ReviewRules) -> sighting_pb2.Sighting:
-    """Return a sighting as protobuf has it, with who is awaited by the rules."""
-    awaited = deciding.awaited(sighting, rules)
+def to_sighting(held: Sighting, rules: ReviewRules, *, reader: str = "") -> sighting_pb2.Sighting:
+    """Return a sighting as protobuf has it, as far as its reader is told of decisions.
+
+    Args:
+        held: The sighting.
+        rules: What is asked of those who review; by them, somebody is awaited.
+        reader: Who reads it, where callers are not checked and the request says so.
+    """
+    sighting = as_told(held, rules, stated=reader)
+    awaited = deciding.awaited(held, rules)
     confirmed = sighting.state is SightingState.CONFIRMED
     return sighting_pb2.Sighting(
         sighting_id=sighting.sighting_id,
@@ -86,7 +93,7 @@ def to_sighting(sighting: Sighting, rules: ReviewRules) -> sighting_pb2.Sighting
         policy_id=sighting.policy_id,
         model_digest=sighting.model_digest,
         face_height_px=sighting.face_height_px,
-        state=_SIGHTING_STATES[sighting.state],
+        state=SIGHTING_STATES[sighting.state],
         review=_to_review(sighting.review) if sighting.review else None,
         create_time=wire.to_timestamp(sighting.create_time),
         delete_time=None if confirmed else wire.to_timestamp(sighting.delete_time),
@@ -101,10 +108,12 @@ def to_sighting(sighting: Sighting, rules: ReviewRules) -> sighting_pb2.Sighting
         reviews=map(_to_review, sighting.given_reviews),
         requesters=sighting.requesters,
         awaited_review=sighting_pb2.AwaitedReview(
-            confirmation_count=awaited.confirmations, excluded_reviewers=awaited.excluded
+            confirmation_count=awaited,
+            excluded_reviewers=deciding.excluded(sighting, rules),
         )
         if awaited
         else None,
+        reviews_withheld=sighting != held,
         stills=map(_to_still, sighting.given_stills),
     )
 
@@ -129,23 +138,11 @@ def _to_review(review: Review) -> sighting_pb2.Review:
     )
 
 
-def to_change(change: Sighting | ErasedSighting, rules: ReviewRules) -> sighting_pb2.Sighting:
-    """Return a sighting that changed as protobuf has it; of an erased one its ids."""
-    if isinstance(change, Sighting):
-        return to_sighting(change, rules)
-    return sighting_pb2.Sighting(
-        sighting_id=change.sighting_id,
-        subject_id=change.subject_id,
-        footage_id=change.footage_id,
-        state=sighting_pb2.Sighting.STATE_ERASED,
-    )
-
-
 def states_from(
     states: Collection[sighting_pb2.Sighting.State.ValueType],
 ) -> frozenset[SightingState]:
     """Return the states of a filter; empty for any."""
-    known = {value: state for state, value in _SIGHTING_STATES.items()}
+    known = {value: state for state, value in SIGHTING_STATES.items()}
     for index, value in enumerate(states):
         if value not in known:
             raise invalid_field(f"states[{index}]", "is not a state")

@@ -56,7 +56,10 @@ class GalleryContents:
         return frozenset(one.subject_id for one in self.photos | self.compared)
 
 
-NOT_REBUILT = "nothing returns them; their bytes go with the files when those are next rebuilt"
+NOT_REBUILT = (
+    "no query returns them any more; their bytes stay in the store's files until the next sweep"
+    " writes those anew"
+)
 """Why files may be there still: the next sweep rebuilds them."""
 
 

@@ -307,7 +307,7 @@ class Policies:
         state = policy.state_at(self._clock.now())
         if state is PolicyState.UNAPPROVED:
             raise errors.FailedPreconditionError(
-                f"nobody has approved policy {name}: whoever answers for it must do so first",
+                f"policy {name} is not approved: a named person must approve it first",
                 reason=errors.Reason.POLICY_NOT_APPROVED,
                 metadata={"policy_id": name},
             )
@@ -315,8 +315,8 @@ class Policies:
             assert policy.approval is not None, "there was one"
             end = policy.approval.end
             raise errors.FailedPreconditionError(
-                f"the approval of policy {name} ended at {end:%Y-%m-%d %H:%M} UTC: whoever answers"
-                " for it must approve it again, if it still holds",
+                f"the approval of policy {name} ended at {end:%Y-%m-%d %H:%M} UTC: a named person"
+                " must approve it again, if it still holds",
                 reason=errors.Reason.POLICY_EXPIRED,
                 metadata={"policy_id": name, "expire_time": end.isoformat()},
             )
@@ -331,7 +331,7 @@ class Policies:
             remedy = f"activate policy {name}, which is approved"
         elif fitting:
             name = fitting[-1].file.policy_id
-            remedy = f"have policy {name} approved by whoever answers for it, and activate it"
+            remedy = f"have policy {name} approved by a named person, and activate it"
         else:
             name = ""
             remedy = f"add a policy that was measured with {model.name}"

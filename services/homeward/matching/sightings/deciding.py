@@ -42,16 +42,6 @@ class Verdict:
     """What to remember if the sighting is rejected by it."""
 
 
-@dataclass(frozen=True, slots=True)
-class AwaitedReview:
-    """What a sighting lacks until it is confirmed."""
-
-    confirmations: int
-    """How many more people must confirm it."""
-    excluded: tuple[str, ...]
-    """Who cannot be among them."""
-
-
 def decided(span: Span, verdict: Verdict) -> Span:
     """Return a span with one more decision.
 
@@ -106,6 +96,7 @@ def decided(span: Span, verdict: Verdict) -> Span:
         rejection=None,
         review=review if final else None,
         reviews=reviews,
+        withdrawn=False,
     )
 
 
@@ -113,7 +104,10 @@ def with_decisions(sighting: Sighting, span: Span) -> Sighting:
     """Return a sighting with what the ledger knows of those who decided, and who asked for it."""
     reviews = span.given_reviews
     if not reviews:
-        return replace(sighting, requesters=each_once(sighting.requesters, span.requesters))
+        asked = replace(sighting, requesters=each_once(sighting.requesters, span.requesters))
+        if not span.withdrawn:
+            return asked
+        return replace(asked, state=SightingState.UNREVIEWED, review=None, reviews=())
     confirming = any(one.decision is Decision.CONFIRM for one in reviews)
     undecided = SightingState.AWAITING_SECOND if confirming else state_after(reviews[-1].decision)
     return replace(
@@ -140,16 +134,19 @@ def span_of_sighting(sighting: Sighting) -> Span:
     )
 
 
-def awaited(sighting: Sighting, rules: ReviewRules) -> AwaitedReview | None:
-    """Return whose confirmation a sighting lacks; None when it needs no more."""
+def awaited(sighting: Sighting, rules: ReviewRules) -> int:
+    """Return how many more people must confirm a sighting; 0 when it needs no more."""
     if sighting.state in (SightingState.CONFIRMED, SightingState.REJECTED):
-        return None
+        return 0
+    confirmed = sum(one.decision is Decision.CONFIRM for one in sighting.given_reviews)
+    return max(rules.confirmations - confirmed, 1)
+
+
+def excluded(sighting: Sighting, rules: ReviewRules) -> tuple[str, ...]:
+    """Return who cannot be among those whose confirmation a sighting lacks."""
     given = sighting.given_reviews
-    confirmed = sum(one.decision is Decision.CONFIRM for one in given)
-    excluded = [one.reviewer for one in given if one.decision is not Decision.INCONCLUSIVE]
-    if rules.separate_reviewers:
-        excluded += sighting.requesters
-    return AwaitedReview(max(rules.confirmations - confirmed, 1), tuple(dict.fromkeys(excluded)))
+    decided_by = [one.reviewer for one in given if one.decision is not Decision.INCONCLUSIVE]
+    return each_once(decided_by, sighting.requesters if rules.separate_reviewers else ())
 
 
 def _require_no_requester(span: Span, reviewer: str) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from homeward.matching.gallery.ports import Removed
+from homeward.matching.sightings.counted import CandidateCounts
 from homeward.matching.sightings.deciding import with_decisions
+from homeward.matching.sightings.feed import Change, ChangeKind, SightingFeed, case_digest
 from homeward.matching.sightings.ledger import LedgerKey, SightingLedger
 from homeward.matching.sightings.model import ErasedSighting, Sighting, SightingState
-from homeward.matching.sightings.ports import SightingFeed, SightingIndex
+from homeward.matching.sightings.ports import SightingIndex
 from homeward.matching.sightings.stills import Stills
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
+
+CaseOf = Callable[[str], Awaitable[str]]
+"""Tells the case of a subject; empty of one that is closed."""
 
 
 class KeptSightings:
@@ -22,13 +27,16 @@ class KeptSightings:
         index: The sightings.
         ledger: Of their spans.
         stills: Of the sightings.
-        feed: Publishes changes.
+        feed: Of what happens to them.
+        case_of: Tells the case of a subject.
         clock: Tells the time.
+        counts: Of candidates; None counts none.
 
     Attributes:
         changing: Lock to hold while a sighting is read and written back. Replicas do not share it:
             spans and decisions are safe by the ledger (`as_decided`), but the worse of two scores
             could win, until the next rescan.
+        untold: Whether a change could not be told since the feed was last compared with the ledger.
     """
 
     def __init__(
@@ -38,14 +46,35 @@ class KeptSightings:
         ledger: SightingLedger,
         stills: Stills,
         feed: SightingFeed,
+        case_of: CaseOf,
         clock: Clock,
+        counts: CandidateCounts | None = None,
     ) -> None:
         self.index = index
         self.ledger = ledger
         self.stills = stills
         self.feed = feed
+        self._case_of = case_of
         self.clock = clock
+        self._counts = counts
         self.changing = asyncio.Lock()
+        self.untold = True
+
+    async def tell(self, kind: ChangeKind, sighting: Sighting | ErasedSighting) -> None:
+        """Count a change that is done, and add it to the feed; an erasure before it is done.
+
+        What could not be told is told again: so it is counted again too, which changes nothing.
+        """
+        try:
+            if self._counts is not None and isinstance(sighting, Sighting):
+                await self._counts.count(sighting)
+            case = await self._case_of(sighting.subject_id)
+            # The record goes before its sightings do: then the last change says it.
+            digest = case_digest(case) if case else await self.feed.case_digest(sighting.subject_id)
+            await self.feed.publish(Change.of(kind, sighting, digest))
+        except errors.UnavailableError:
+            self.untold = True
+            raise
 
     def is_expired(self, sighting: Sighting) -> bool:
         """Return whether a sighting is undecided, and past its deadline."""
@@ -73,14 +102,16 @@ class KeptSightings:
         await self.index.update(decided)
         if span.is_confirmed:
             await self.stills.delete_pending(decided.sighting_id)
-        await self.feed.publish(decided)
+        elif written.state is SightingState.CONFIRMED:  # it was taken back
+            await self.stills.delete_confirmed(decided.sighting_id)
+        await self.tell(ChangeKind.REVIEWED, decided)
         return decided
 
     async def forget(self, going: Collection[ErasedSighting]) -> Removed:
         """Erase sightings, and publish that."""
         # Published first: if this breaks off, the erasure is repeated and published again.
         for item in going:
-            await self.feed.publish(item)
+            await self.tell(ChangeKind.ERASED, item)
         return await self.remove(going)
 
     async def remove(self, going: Collection[ErasedSighting]) -> Removed:
@@ -109,7 +140,7 @@ class KeptSightings:
 def erased(sighting: Sighting, sighting_id: str = "") -> ErasedSighting:
     """Return what names a sighting, or another one of the same subject in the same recording."""
     name = sighting_id or sighting.sighting_id
-    return ErasedSighting(name, sighting.subject_id, sighting.footage_id)
+    return ErasedSighting(name, sighting.subject_id)
 
 
 def ledger_key(sighting: Sighting) -> LedgerKey:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from homeward.matching.sightings.deciding import Verdict, decided
 from homeward.matching.sightings.spans import Placement, Rejection, Span
+from homeward.matching.sightings.taking_back import Withdrawal, with_exported, without_review
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,25 @@ class SightingLedger(Protocol):
             PermissionDeniedError: `REVIEWER_IS_REQUESTER`.
         """
 
+    async def withdraw(
+        self, key: LedgerKey, sighting_id: str, withdrawal: Withdrawal
+    ) -> Span | None:
+        """Take a decision back, as `withdrawing.without_review` says.
+
+        Returns:
+            The span as it is now; None when the ledger does not have it.
+
+        Raises:
+            FailedPreconditionError: `REVIEW_STANDS`.
+        """
+
+    async def note_exported(self, key: LedgerKey, sighting_id: str) -> Span | None:
+        """Note that a confirmed sighting is about to be given out, so that its review stays.
+
+        Returns:
+            The span as it is now; None when the ledger does not have it.
+        """
+
     async def note_recorded(self, key: LedgerKey, sighting_id: str, *, recorded: bool) -> None:
         """Note that a sighting is written, or that it is about to be removed.
 
@@ -120,6 +140,9 @@ class SightingLedger(Protocol):
     async def found_by(self, scan_id: str) -> list[tuple[LedgerKey, Span]]:
         """Return the spans that a scan found, alone or not."""
 
+    async def spans(self) -> list[tuple[LedgerKey, Span]]:
+        """Return all spans, rejected ones included."""
+
     async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
         """Erase the spans of a ledger that a scan alone found, and that it found the others."""
 
@@ -141,6 +164,21 @@ def settled(spans: tuple[Span, ...], sighting_id: str, verdict: Verdict) -> tupl
     return tuple(
         decided(span, verdict) if span.sighting_id == sighting_id else span for span in spans
     )
+
+
+def taken_back(
+    spans: tuple[Span, ...], sighting_id: str, withdrawal: Withdrawal
+) -> tuple[Span, ...]:
+    """Return the spans without a decision on one of them, as `SightingLedger.withdraw` says."""
+    return tuple(
+        without_review(span, withdrawal) if span.sighting_id == sighting_id else span
+        for span in spans
+    )
+
+
+def marked_exported(spans: tuple[Span, ...], sighting_id: str) -> tuple[Span, ...]:
+    """Return the spans with a note on one of them, as `SightingLedger.note_exported` says."""
+    return tuple(with_exported(span) if span.sighting_id == sighting_id else span for span in spans)
 
 
 def span_of(spans: tuple[Span, ...], sighting_id: str) -> Span | None:

@@ -162,7 +162,6 @@ class ErasedSighting:
 
     sighting_id: str
     subject_id: str
-    footage_id: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from homeward.matching.gallery.model import ModelInfo, Template
 from homeward.matching.gallery.ports import Pinned, Purgeable, Removed
-from homeward.matching.sightings.model import ErasedSighting, Sighting, SightingState
+from homeward.matching.sightings.model import Sighting, SightingState
 from homeward.servicekit.lease import Proceed
 
 
@@ -105,13 +105,3 @@ class SightingIndex(Purgeable, Pinned, Protocol):
 
     async def count(self) -> int:
         """Return how many sightings there are."""
-
-
-class SightingFeed(Protocol):
-    """Tells other replicas and services that a sighting changed."""
-
-    async def publish(self, change: Sighting | ErasedSighting) -> None:
-        """Tell that a sighting was recorded, reviewed or erased."""
-
-    def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
-        """Yield sightings as they change, from now on, in the order of their changes."""

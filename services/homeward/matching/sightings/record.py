@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from homeward.matching.sightings.feed import ChangeKind
 from homeward.matching.sightings.joining import ChosenStill, chosen_stills, pictures_of
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.ledger import Stretch
@@ -154,7 +155,7 @@ class SightingRecording:
             requesters=each_once(placement.span.requesters, *(one.requesters for one in known)),
             stills=tuple(one.still for one in chosen),
         )
-        if joined == held:
+        if joined == held and placement.span.recorded:
             return joined
         joined = await self._with_pictures(joined, held, chosen, finding)
         if best is held:
@@ -167,7 +168,9 @@ class SightingRecording:
             )
         if held is not None:
             await self._kept.stills.delete_unnamed(joined)
-        await self._kept.feed.publish(joined)
+        # Again if a recording broke off that nobody may have heard of.
+        is_new = held is None or not placement.span.recorded
+        await self._kept.tell(ChangeKind.RECORDED if is_new else ChangeKind.ALTERED, joined)
         return joined
 
     async def _with_pictures(
@@ -222,7 +225,7 @@ class SightingRecording:
         if resting == decided:
             return decided
         await self._kept.index.update(resting)
-        await self._kept.feed.publish(resting)
+        await self._kept.tell(ChangeKind.ALTERED, resting)
         return await self._kept.as_decided(resting)
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from homeward.matching.gallery.ports import Removed
+from homeward.matching.sightings.feed import ChangeKind
 from homeward.matching.sightings.kept import KeptSightings, ledger_key
 from homeward.matching.sightings.ledger import LedgerKey
 from homeward.matching.sightings.model import ErasedSighting, Sighting
@@ -102,15 +103,13 @@ class RefusedScans:
         for key, span in spans:
             for name in (span.sighting_id, *span.absorbed):
                 if _alone(scan_id, span):
-                    names[name] = ErasedSighting(name, key.subject_id, key.footage_id)
+                    names[name] = ErasedSighting(name, key.subject_id)
                 else:
                     shared[key].add(name)
         # Those too of which the ledger does not say who found them: it is older, or was lost.
         for one in await self._first_found(scan_id):
             if one.sighting_id not in shared[ledger_key(one)]:
-                names[one.sighting_id] = ErasedSighting(
-                    one.sighting_id, one.subject_id, one.footage_id
-                )
+                names[one.sighting_id] = ErasedSighting(one.sighting_id, one.subject_id)
         return list(names.values())
 
     async def _hand_over(self, scan_id: str, spans: Sequence[tuple[LedgerKey, Span]]) -> None:
@@ -120,7 +119,7 @@ class RefusedScans:
             if (span := others.get(one.sighting_id)) is not None:
                 heir = next(name for name in span.scan_ids if name != scan_id)
                 await self._kept.index.update(replace(one, scan_id=heir))
-                await self._kept.feed.publish(replace(one, scan_id=heir))
+                await self._kept.tell(ChangeKind.ALTERED, replace(one, scan_id=heir))
 
     async def _first_found(self, scan_id: str) -> list[Sighting]:
         return await self._kept.index.find(SightingFilter(scan_ids=[scan_id]))

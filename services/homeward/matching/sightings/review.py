@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 
 from homeward.matching.sightings.deciding import (
@@ -13,12 +12,13 @@ from homeward.matching.sightings.deciding import (
     span_of_sighting,
     with_decisions,
 )
+from homeward.matching.sightings.feed import ChangeKind
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
+from homeward.matching.sightings.leases import ReviewLeases
 from homeward.matching.sightings.ledger import RejectedSpan
 from homeward.matching.sightings.lost import Lost, LostSightings
 from homeward.matching.sightings.model import (
     Decision,
-    ErasedSighting,
     Review,
     Sighting,
     SightingState,
@@ -41,6 +41,7 @@ class SightingReview:
         lost: Finds those that are lost.
         visible: Tells whom the caller may see.
         rules: What is asked of those who review.
+        leases: Who has been handed which sighting.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class SightingReview:
         lost: LostSightings,
         visible: VisibleSubjects,
         rules: ReviewRules,
+        leases: ReviewLeases,
     ) -> None:
+        self._leases = leases
         self._kept = kept
         self._lost = lost
         self._visible = visible
@@ -141,7 +144,7 @@ class SightingReview:
         Raises:
             NotFoundError: `SIGHTING_NOT_FOUND`.
             FailedPreconditionError: `SIGHTING_REVIEWED`, when it was confirmed before;
-                `REVIEWER_DECIDED_BEFORE`.
+                `REVIEWER_DECIDED_BEFORE`; `SIGHTING_LEASED`, to another reviewer.
             PermissionDeniedError: `REVIEWER_IS_REQUESTER`.
         """
         async with self._kept.changing:
@@ -155,7 +158,10 @@ class SightingReview:
                 _require_counted(sighting.given_reviews, review, sighting_id)
                 await self._finish(sighting)
                 return sighting
-            return await self._decide(sighting, review)
+            await self._leases.require_free(sighting_id, reviewer)
+            decided = await self._decide(sighting, review)
+            await self._leases.give_back(sighting_id, reviewer)
+            return decided
 
     async def rejections(
         self, *, subject_ids: Collection[str], footage_ids: Collection[str]
@@ -177,21 +183,7 @@ class SightingReview:
             NotFoundError: `SIGHTING_NOT_FOUND`.
             FailedPreconditionError: `SIGHTING_NOT_CONFIRMED`, `POLICY_NOT_APPROVED`.
         """
-        sighting = await self.get(sighting_id)
-        if sighting.state is not SightingState.CONFIRMED:
-            raise errors.FailedPreconditionError(
-                f"sighting {sighting_id} is {_described(sighting.state)}; only a confirmed one may"
-                " be given out",
-                reason=errors.Reason.SIGHTING_NOT_CONFIRMED,
-                metadata={"sighting_id": sighting_id, "state": sighting.state.name},
-            )
-        if not (sighting.approved or unapproved):
-            raise errors.FailedPreconditionError(
-                f"sighting {sighting_id} was found by policy {sighting.policy_id}, which nobody had"
-                " approved: nobody may act on it, so it is not given out",
-                reason=errors.Reason.POLICY_NOT_APPROVED,
-                metadata={"policy_id": sighting.policy_id},
-            )
+        sighting = await self._exported(await self.get(sighting_id), unapproved=unapproved)
         still = await self.still(sighting)
         if still is None:
             raise errors.NotFoundError(
@@ -206,19 +198,16 @@ class SightingReview:
             )
         return sighting, still
 
-    async def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
-        """Yield sightings as they are recorded, reviewed and erased, from now on."""
-        told = set(await self._visible() or ())
-        async with aclosing(self._kept.feed.follow()) as changes:
-            async for change in changes:
-                visible = await self._visible()
-                if visible is not None:
-                    # With its subject it goes from the records: who was told of it hears that.
-                    erased_to_caller = isinstance(change, ErasedSighting)
-                    if change.subject_id not in (told if erased_to_caller else visible):
-                        continue
-                    told.add(change.subject_id)
-                yield change
+    async def _exported(self, listed: Sighting, *, unapproved: bool) -> Sighting:
+        """Return a confirmed sighting, after noting that it is given out.
+
+        Who confirmed it may take that back until then, in another replica too: the ledger decides.
+        """
+        _require_exportable(listed, unapproved=unapproved)
+        span = await self._kept.ledger.note_exported(ledger_key(listed), listed.sighting_id)
+        sighting = with_decisions(listed, span) if span is not None else listed
+        _require_exportable(sighting, unapproved=unapproved)
+        return sighting
 
     async def _may_see(self, subject_id: str) -> bool:
         visible = await self._visible()
@@ -250,7 +239,7 @@ class SightingReview:
                 await self._kept.forget([erased(sighting)])  # if whoever rejected it broke off
                 raise _not_found(sighting.sighting_id)
             rejected = replace(sighting, state=SightingState.REJECTED, review=review)
-            await self._kept.feed.publish(rejected)
+            await self._kept.tell(ChangeKind.REVIEWED, rejected)
             await self._kept.remove([erased(sighting)])
             return rejected
         if span.is_confirmed:
@@ -265,7 +254,7 @@ class SightingReview:
         """Finish a decision that is written; repeated where it broke off."""
         if decided.state is SightingState.CONFIRMED:
             await self._kept.stills.delete_pending(decided.sighting_id)
-        await self._kept.feed.publish(decided)
+        await self._kept.tell(ChangeKind.REVIEWED, decided)
 
     async def _rejected_before(self, sighting_id: str, reviewer: str) -> RejectedSpan | None:
         """Return a sighting that the reviewer has rejected, if all of it is gone."""
@@ -277,6 +266,23 @@ class SightingReview:
             if seen:
                 return one
         return None
+
+
+def _require_exportable(sighting: Sighting, *, unapproved: bool) -> None:
+    if sighting.state is not SightingState.CONFIRMED:
+        raise errors.FailedPreconditionError(
+            f"sighting {sighting.sighting_id} is {_described(sighting.state)}; only a confirmed one"
+            " may be given out",
+            reason=errors.Reason.SIGHTING_NOT_CONFIRMED,
+            metadata={"sighting_id": sighting.sighting_id, "state": sighting.state.name},
+        )
+    if not (sighting.approved or unapproved):
+        raise errors.FailedPreconditionError(
+            f"sighting {sighting.sighting_id} was found by policy {sighting.policy_id}, which"
+            " nobody had approved: nobody may act on it, so it is not given out",
+            reason=errors.Reason.POLICY_NOT_APPROVED,
+            metadata={"policy_id": sighting.policy_id},
+        )
 
 
 def _described(state: SightingState) -> str:

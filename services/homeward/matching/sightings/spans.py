@@ -61,6 +61,11 @@ class Span:
     wrote `review` alone."""
     requesters: tuple[str, ...] = ()
     """Who asked for the scans that found something in it."""
+    withdrawn: bool = False
+    """Whether the only decision on it was taken back. Without, a span with no decision does not say
+    that a sighting with one has none: the ledger may have been lost."""
+    exported: bool = False
+    """Whether its sighting was given out, as far as is known: earlier versions did not note it."""
 
     @property
     def given_reviews(self) -> tuple[Review, ...]:

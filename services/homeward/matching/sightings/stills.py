@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -60,15 +61,35 @@ class Stills:
             until: When the store is to remove them; None leaves that to their age.
         """
         best = sighting.best_shot_offset
-        for offset in sorted(pictures, key=lambda one: (one == best, one)):
-            key = key_of(sighting) if offset == best else _other_key(sighting, offset)
+
+        async def write(key: str, offset: timedelta) -> None:
             await self._evidence.put(key, pictures[offset], content_type="image/jpeg", until=until)
 
-    async def move(self, before: Sighting, after: Sighting) -> None:
-        """Copy stills to where a sighting in another state has them; the others stay."""
+        # At once: a reviewer waits for it.
+        others = [(_other_key(sighting, one), one) for one in pictures if one != best]
+        await asyncio.gather(*(write(key, offset) for key, offset in others))
+        if best in pictures:
+            await write(key_of(sighting), best)
+
+    async def move(
+        self, before: Sighting, after: Sighting, *, until: datetime | None = None
+    ) -> None:
+        """Copy stills to where a sighting in another state has them; the others stay.
+
+        Args:
+            before: The sighting as the stills are kept.
+            after: As it is to be kept.
+            until: When the store itself is to remove the copies; None leaves that to their age.
+        """
         if key_of(before) != key_of(after):
-            found = {one.offset: await self.of(before, one) for one in before.given_stills}
-            await self.put(after, {at: each for at, each in found.items() if each is not None})
+            stills = before.given_stills
+            found = await asyncio.gather(*(self.of(before, one) for one in stills))
+            kept = {
+                one.offset: each
+                for one, each in zip(stills, found, strict=True)
+                if each is not None
+            }
+            await self.put(after, kept, until=until)
 
     async def delete_pending(self, sighting_id: str) -> None:
         """Delete the stills of a sighting as they were before a decision."""
@@ -82,6 +103,10 @@ class Stills:
         ):
             if item.key not in named:
                 await self._evidence.delete(item.key)
+
+    async def delete_confirmed(self, sighting_id: str) -> None:
+        """Delete the stills of a sighting as they were while it was confirmed."""
+        await self._delete_from(CONFIRMED, sighting_id)
 
     async def delete(self, sighting_id: str) -> None:
         """Delete the stills of a sighting, in whatever state it is.

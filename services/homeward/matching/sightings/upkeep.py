@@ -11,11 +11,13 @@ import structlog
 from homeward.core import inventory
 from homeward.core.inventory import HeldData
 from homeward.matching.gallery.ports import Removed
+from homeward.matching.sightings.feed import ChangeKind
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.lost import Lost, LostSightings
 from homeward.matching.sightings.model import SightingState
 from homeward.matching.sightings.ports import SightingFilter
 from homeward.matching.sightings.stills import is_pending, key_of, keys_by_offset, sighting_in
+from homeward.matching.sightings.untold import UntoldChanges
 from homeward.servicekit import errors
 from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.objects import ObjectInfo
@@ -42,6 +44,8 @@ class RemovedSightings:
     """How many of these, old versions included, are still there."""
     unknown_stills: tuple[str, ...]
     """Keys of stills of confirmed sightings that the index has lost, of whomever."""
+    told: int
+    """How many sightings of the subject the feed names, rejected ones included."""
 
 
 class SightingUpkeep:
@@ -58,6 +62,7 @@ class SightingUpkeep:
         self._lost = lost
         self._acts = acts
         self._compared: datetime | None = None
+        self._untold = UntoldChanges(kept)
 
     async def erase_footage(self, footage_id: str, *, received: datetime | None = None) -> int:
         """Erase the unconfirmed sightings of a recording and its ledger; return how many.
@@ -96,6 +101,7 @@ class SightingUpkeep:
             stills=count + sum(lost_stills),
             stills_left=sum([await self._kept.stills.left(name) for name in names | lost]),
             unknown_stills=await self._unknown_stills(),
+            told=await self._kept.feed.count(subject_id),
         )
 
     async def _unknown_stills(self) -> tuple[str, ...]:
@@ -118,6 +124,7 @@ class SightingUpkeep:
         Returns:
             How many sightings and stills were erased.
         """
+        await self._untold.tell()
         now = self._kept.clock.now()
         async with self._kept.changing:
             due = await self._kept.index.find(SightingFilter(expired_at=now))
@@ -180,7 +187,7 @@ class SightingUpkeep:
             await self._kept.index.mark_still_gone(sighting_id)
             marked = await self._kept.index.get(sighting_id)
         if marked is not None:
-            await self._kept.feed.publish(marked)
+            await self._kept.tell(ChangeKind.ALTERED, marked)
 
     async def subject_ids(self) -> frozenset[str]:
         """Return of whom there are sightings, or a record of them in the ledger."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from homeward.core.inventory import RECORD_LIMIT, SCANS, DataClass
+from homeward.core.inventory import RECORD_LIMIT, DataClass
 from homeward.matching.gallery.ports import NOT_REBUILT, Removed
 from homeward.matching.subjects.model import ErasureEntry, ErasureOutcome
 from homeward.matching.subjects.object_erasures import NOTHING_THERE
@@ -46,22 +46,23 @@ def in_files(data: DataClass, removed: Removed) -> ErasureEntry:
     )
 
 
-def in_scans(count: int, *, now: datetime, repeated: bool) -> ErasureEntry:
-    """Return the entry about scans, whose records hold ids of sightings.
+def in_ids(data: DataClass, count: int, *, now: datetime, repeated: bool) -> ErasureEntry:
+    """Return the entry about data of which ids of sightings stay for a while: scans, and the feed.
 
     Args:
-        count: Sightings that were removed.
+        data: Scans, or the feed.
+        count: Sightings that are named there.
         now: The present time.
         repeated: Whether an erasure of the same had begun before.
     """
     if not (count or repeated):
-        return certificate_entry(SCANS, 0, ErasureOutcome.ERASED, NOTHING_THERE)
+        return certificate_entry(data, 0, ErasureOutcome.ERASED, NOTHING_THERE)
     until = now + RECORD_LIMIT
     pending = certificate_entry(
-        SCANS,
+        data,
         count,
         ErasureOutcome.PENDING,
-        "ids, which refer to nothing any more and stand beside no place and no time, go with"
-        f" the scans, by {until:%Y-%m-%d %H:%M} UTC",
+        "only ids that lead to nothing any more, and nothing of where or when anybody was seen;"
+        f" they are removed with what has them, by {until:%Y-%m-%d %H:%M} UTC",
     )
     return replace(pending, until=until)

@@ -13,10 +13,10 @@ from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
 
 BROKEN_OFF = (
-    "nothing returns any after an erasure that broke off; what it removed goes with the files when"
-    " those are next rebuilt"
+    "no query returns any, after an erasure that was cut short; the bytes that it removed stay in"
+    " the store's files until the next sweep writes those anew"
 )
-MOVED = "what was left was moved to other files under another key"
+MOVED = "what is kept was copied to new files under a new key"
 
 
 class Certificates:
@@ -128,7 +128,7 @@ class Certificates:
             return replace(
                 entry,
                 outcome=ErasureOutcome.ERASED,
-                verification="the time after which the engine itself removes it has passed",
+                verification="the time after which the store itself removes it has passed",
             )
         return await self._in_files(entry) if entry.places else entry
 
@@ -147,8 +147,7 @@ class Certificates:
         return replace(
             entry,
             outcome=ErasureOutcome.ERASED,
-            verification=f"{MOVED}, and every node of the engine says that the old ones are not"
-            " there",
+            verification=f"{MOVED}, and every node of the store says that the old ones are gone",
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from homeward.core.inventory import (
+    FEED,
     PHOTOGRAPHS,
     REFERENCES,
     SCANS,
@@ -19,7 +20,7 @@ from homeward.matching.subjects.certificate_entries import (
     attempted,
     certificate_entry,
     in_files,
-    in_scans,
+    in_ids,
 )
 from homeward.matching.subjects.certificates import Certificates
 from homeward.matching.subjects.model import (
@@ -133,7 +134,10 @@ class SubjectClosing:
             entry
             for data, erase in (
                 ((REFERENCES,), self._remove_templates),
-                ((SIGHTINGS, STILLS, SCANS), partial(self._remove_sightings, repeated=repeated)),
+                (
+                    (SIGHTINGS, STILLS, SCANS, FEED),
+                    partial(self._remove_sightings, repeated=repeated),
+                ),
                 ((PHOTOGRAPHS,), self._remove_photos),
             )
             for entry in await attempted(data, erase(subject_id))
@@ -151,11 +155,14 @@ class SubjectClosing:
 
     async def _remove_sightings(self, subject_id: str, *, repeated: bool) -> list[ErasureEntry]:
         gone = await self._sightings.remove_subject(subject_id)
+        now = self._clock.now()
+        told = gone.sightings.count if repeated else gone.told  # what was told before is counted
         stills = await self._objects.entry(STILLS, count=gone.stills, left=gone.stills_left)
         return [
             in_files(SIGHTINGS, gone.sightings),
             self._objects.with_unknown(stills, gone.unknown_stills),
-            in_scans(gone.sightings.count, now=self._clock.now(), repeated=repeated),
+            in_ids(SCANS, gone.sightings.count, now=now, repeated=repeated),
+            in_ids(FEED, told, now=now, repeated=bool(gone.told)),
         ]
 
     async def _remove_photos(self, subject_id: str) -> list[ErasureEntry]:
@@ -174,7 +181,7 @@ class SubjectClosing:
                 SUBJECTS,
                 int(erased),
                 ErasureOutcome.ERASED if gone else ErasureOutcome.FAILED,
-                "the message was overwritten in its stream and reads as absent"
+                "its record was overwritten, and reading it finds nothing"
                 if gone
                 else "the record is still there; the next sweep tries again",
             )

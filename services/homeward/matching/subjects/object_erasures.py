@@ -12,8 +12,8 @@ from homeward.servicekit.clock import Clock
 from homeward.servicekit.objects import REPLICATED, ObjectStore
 
 NOTHING_THERE = "there was none"
-_GONE = "the store says of each that it is not there"
-_GONE_THEN = "the store said of each, when it was deleted, that it is not there"
+_GONE = "the object store was asked for each one and has none of them"
+_GONE_THEN = "the object store was asked for each one when it was deleted, and had none of them"
 
 
 class ObjectErasures:
@@ -91,9 +91,8 @@ class ObjectErasures:
         if not keys or entry.outcome is ErasureOutcome.FAILED:
             return entry
         doubt = (
-            f"{len(keys)} stills of confirmed sightings are there whose sightings were lost, so"
-            " that nobody knows whether any is of this person: somebody has to look, and to remove"
-            " those that nobody needs from the bucket"
+            f"the bucket has {len(keys)} stills of confirmed sightings that were lost, and some may"
+            " be of this person: somebody has to look at them, and remove those that are not needed"
         )
         erased = entry.outcome is ErasureOutcome.ERASED
         return replace(
@@ -131,14 +130,16 @@ class ObjectErasures:
     def _freeing(self, entry: ErasureEntry, gone: str) -> ErasureEntry:
         pending = replace(entry, outcome=ErasureOutcome.PENDING)
         if self._frees_after is None:
-            unknown = "when it frees their bytes, nobody has stated (HOMEWARD_S3_FREES_MINUTES)"
+            unknown = (
+                "the operator has not stated when it frees their bytes (HOMEWARD_S3_FREES_MINUTES)"
+            )
             return replace(pending, verification=f"{gone}; {unknown}")
         until = self._clock.now() + self._frees_after
         by = f"it frees their bytes by {until:%Y-%m-%d %H:%M:%S} UTC"
         return replace(pending, verification=f"{gone}; {by}", until=until)
 
     async def _kept(self, entry: ErasureEntry, left: int) -> ErasureEntry:
-        why = "; ".join([f"{left} are there", *await self._buckets[entry.data].keeping()])
+        why = "; ".join([f"{left} are still there", *await self._buckets[entry.data].keeping()])
         return replace(
             entry,
             outcome=ErasureOutcome.FAILED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -113,6 +113,29 @@ async def visible_subjects(subjects: SubjectRecords) -> frozenset[str] | None:
     return frozenset(held.value.subject_id for held in wanted if is_visible(held.value))
 
 
+async def subjects_of_cases(
+    subjects: SubjectRecords, case_references: Collection[str]
+) -> frozenset[str] | None:
+    """Return the ids of those who are looked for in some cases, and whom the caller may see.
+
+    Args:
+        subjects: The records.
+        case_references: Of the cases; none for every case.
+
+    Returns:
+        None for everybody.
+    """
+    if not case_references:
+        return await visible_subjects(subjects)
+    return frozenset(
+        held.value.subject_id
+        for held in (await subjects.roll()).wanted
+        if is_visible(held.value)
+        and held.value.details is not None
+        and held.value.details.case_reference in case_references
+    )
+
+
 async def require(subjects: SubjectRecords, subject_id: str) -> Stored[Subject]:
     """Return the record of a subject, whoever may see it.
 
@@ -135,6 +158,13 @@ async def require_visible(subjects: SubjectRecords, subject_id: str) -> Stored[S
     if not is_visible(held.value):
         raise _not_found(subject_id)
     return held
+
+
+async def case_of(subjects: SubjectRecords, subject_id: str) -> str:
+    """Return the case of a subject; empty of one that is closed, or not known."""
+    held = await subjects.get(subject_id)
+    details = held.value.details if held is not None else None
+    return details.case_reference if details is not None else ""
 
 
 async def is_open(subjects: SubjectRecords, subject_id: str) -> bool:

@@ -89,7 +89,6 @@ class NatsAuditStore:
                         storage=StorageType.FILE,
                         num_replicas=replicas,
                         discard=DiscardPolicy.NEW,
-                        allow_direct=True,
                         deny_delete=True,
                         deny_purge=True,
                     )
@@ -147,7 +146,13 @@ class NatsAuditStore:
         return _stored(found)
 
     async def read(self, query: EventQuery, *, limit: int) -> Sequence[StoredEvent]:
-        """Return the first `limit` events that fit, in the order of their positions."""
+        """Return the first `limit` events that fit, in the order of their positions.
+
+        A consumer may be with a follower that lags behind, and an event that is missing at the end
+        would look like a trail that was cut: so it is waited for, up to the newest that the leader
+        has.
+        """
+        newest, reached = await self._newest(query), query.after
         config = ConsumerConfig(
             filter_subject=_matching(query),
             ack_policy=AckPolicy.NONE,
@@ -171,18 +176,28 @@ class NatsAuditStore:
             )
             try:
                 waiting = min(made.num_pending or 0, limit)
-                while len(found) < waiting:
-                    count = min(FETCHED_AT_ONCE, waiting - len(found))
+                while len(found) < waiting or (len(found) < limit and reached < newest):
+                    count = min(FETCHED_AT_ONCE, max(waiting - len(found), 1))
                     for message in await subscription.fetch(count, timeout=FETCH_SECONDS):
                         about = message.metadata
-                        position = int(about.sequence.stream)
-                        found.append(StoredEvent(message.data, position, about.timestamp))
+                        reached = int(about.sequence.stream)
+                        found.append(StoredEvent(message.data, reached, about.timestamp))
             finally:
                 with suppress(nats.errors.Error, OSError):
                     await subscription.unsubscribe()
                 with suppress(nats.errors.Error, JetStreamError, OSError):
                     await jetstream.delete_consumer(self._stream, made.name)
         return found
+
+    async def _newest(self, query: EventQuery) -> int:
+        """Return the position of the newest event that fits, as the leader has it; 0 for none."""
+        with self._nats.translated():
+            try:
+                found = await self._nats.jetstream.get_last_msg(self._stream, _matching(query))
+            except NotFoundError:
+                return 0
+        event = _stored(found)
+        return event.position if query.start is None or event.stored_time >= query.start else 0
 
     async def end(self) -> int:
         """Return the position of the newest event; 0 without any."""

@@ -345,7 +345,7 @@ async def test_an_unapproved_policy_cannot_be_activated(policies: Policies) -> N
     refused = await refusal(policies.activate(SHIPPED))
 
     assert refused.reason is Reason.POLICY_NOT_APPROVED
-    assert f"nobody has approved policy {SHIPPED}" in refused.message
+    assert f"policy {SHIPPED} is not approved" in refused.message
 
 
 async def test_an_expired_policy_cannot_be_activated(policies: Policies) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from homeward.api.matching.v1 import retention_service_pb2
-from homeward.core.inventory import RECORD_LIMIT, SCANS, SIGHTINGS, SPANS, STILLS
+from homeward.core.inventory import FEED, RECORD_LIMIT, SCANS, SIGHTINGS, SPANS, STILLS
 from homeward.matching.servicer import RetentionServicer
 from homeward.matching.sightings.finders import with_finder, without_finder
 from homeward.matching.sightings.ledger import LedgerKey
@@ -72,6 +72,7 @@ async def test_what_a_refused_scan_found_is_erased_whatever_was_decided_on_it(
         STILLS.name: 1,
         SPANS.name: 1,
         SCANS.name: 1,
+        FEED.name: 1,
     }
     assert outcomes(certificate)[SPANS.name] is ErasureOutcome.ERASED
 
@@ -109,6 +110,7 @@ async def test_what_another_scan_found_too_stays_and_is_its_own(
         STILLS.name: 0,
         SPANS.name: 0,
         SCANS.name: 0,
+        FEED.name: 0,
     }
     await matching.scan_erasure.erase(OTHER)
     assert await held(matching) == []

@@ -70,7 +70,7 @@ async def test_a_close_that_was_killed_before_its_certificate_promises_no_more_t
 
     assert before[TEMPLATES].outcome is before["sightings"].outcome is ErasureOutcome.PENDING
     assert before[PHOTOGRAPHS].outcome is before[STILLS].outcome is ErasureOutcome.PENDING
-    assert "after an erasure that broke off" in before[TEMPLATES].verification
+    assert "after an erasure that was cut short" in before[TEMPLATES].verification
     assert after[TEMPLATES].outcome is after["sightings"].outcome is ErasureOutcome.ERASED
 
 
@@ -129,7 +129,7 @@ async def test_an_erasure_that_fails_later_forgets_nothing_of_what_was_removed(
 
     assert (failed.outcome, failed.item_count) == (ErasureOutcome.FAILED, 2)
     assert (entry.outcome, entry.item_count) == (ErasureOutcome.ERASED, 2)
-    assert "moved to other files" in entry.verification
+    assert "copied to new files" in entry.verification
 
 
 async def test_what_failed_is_not_counted_twice(matching: Any, filled: str) -> None:

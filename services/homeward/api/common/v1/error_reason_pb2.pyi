@@ -199,6 +199,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. The subject has no such reference photograph, or its file is gone.
     Metadata: `subject_id`, `photo_id`.
     """
+    ERROR_REASON_SIGHTING_LEASED: _ErrorReason.ValueType  # 58
+    """FAILED_PRECONDITION. Another reviewer has been handed this sighting, and may be about to decide
+    on it. Metadata: `sighting_id`.
+    """
+    ERROR_REASON_REVIEW_STANDS: _ErrorReason.ValueType  # 59
+    """FAILED_PRECONDITION. The decision cannot be taken back: somebody else has decided after it, the
+    sighting was given out, or it would be erased at once because its recording goes. Metadata:
+    `sighting_id`.
+    """
+    ERROR_REASON_RESUME_TOKEN_EXPIRED: _ErrorReason.ValueType  # 63
+    """FAILED_PRECONDITION. What happened after this place is not kept any more, or the place is of a feed
+    that is gone. Read `ListSightings`, then watch without the token.
+    """
     ERROR_REASON_EMBEDDING_MODEL_MISMATCH: _ErrorReason.ValueType  # 60
     """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
     The message names both and says what to do. Metadata: `expected`, `received`, their digests.
@@ -441,6 +454,19 @@ confirm it. Metadata: `sighting_id`.
 ERROR_REASON_PHOTO_NOT_FOUND: ErrorReason.ValueType  # 57
 """NOT_FOUND. The subject has no such reference photograph, or its file is gone.
 Metadata: `subject_id`, `photo_id`.
+"""
+ERROR_REASON_SIGHTING_LEASED: ErrorReason.ValueType  # 58
+"""FAILED_PRECONDITION. Another reviewer has been handed this sighting, and may be about to decide
+on it. Metadata: `sighting_id`.
+"""
+ERROR_REASON_REVIEW_STANDS: ErrorReason.ValueType  # 59
+"""FAILED_PRECONDITION. The decision cannot be taken back: somebody else has decided after it, the
+sighting was given out, or it would be erased at once because its recording goes. Metadata:
+`sighting_id`.
+"""
+ERROR_REASON_RESUME_TOKEN_EXPIRED: ErrorReason.ValueType  # 63
+"""FAILED_PRECONDITION. What happened after this place is not kept any more, or the place is of a feed
+that is gone. Read `ListSightings`, then watch without the token.
 """
 ERROR_REASON_EMBEDDING_MODEL_MISMATCH: ErrorReason.ValueType  # 60
 """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.

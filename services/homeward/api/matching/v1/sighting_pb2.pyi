@@ -72,13 +72,15 @@ class Sighting(_message.Message):
         STATE_CONFIRMED: Sighting._State.ValueType  # 2
         """A reviewer judged that it shows the subject. Kept with the subject."""
         STATE_REJECTED: Sighting._State.ValueType  # 3
-        """A reviewer judged that it does not, and it was erased; only answered by `ReviewSighting`."""
+        """A reviewer judged that it does not, and it was erased; only sent by `ReviewSighting` and
+        `WatchSightings`.
+        """
         STATE_INCONCLUSIVE: Sighting._State.ValueType  # 4
         """A reviewer could not tell. Erased with its footage."""
         STATE_ERASED: Sighting._State.ValueType  # 5
         """It was erased, with its subject or its footage, or because another sighting took it in; only
-        sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id`,
-        `footage_id` and `state`.
+        sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id` and
+        `state`: the id of its recording would name camera and time.
         """
         STATE_AWAITING_SECOND: Sighting._State.ValueType  # 6
         """Somebody confirmed it, and another person must confirm it too before it counts as confirmed:
@@ -95,13 +97,15 @@ class Sighting(_message.Message):
     STATE_CONFIRMED: Sighting.State.ValueType  # 2
     """A reviewer judged that it shows the subject. Kept with the subject."""
     STATE_REJECTED: Sighting.State.ValueType  # 3
-    """A reviewer judged that it does not, and it was erased; only answered by `ReviewSighting`."""
+    """A reviewer judged that it does not, and it was erased; only sent by `ReviewSighting` and
+    `WatchSightings`.
+    """
     STATE_INCONCLUSIVE: Sighting.State.ValueType  # 4
     """A reviewer could not tell. Erased with its footage."""
     STATE_ERASED: Sighting.State.ValueType  # 5
     """It was erased, with its subject or its footage, or because another sighting took it in; only
-    sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id`,
-    `footage_id` and `state`.
+    sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id` and
+    `state`: the id of its recording would name camera and time.
     """
     STATE_AWAITING_SECOND: Sighting.State.ValueType  # 6
     """Somebody confirmed it, and another person must confirm it too before it counts as confirmed:
@@ -139,6 +143,7 @@ class Sighting(_message.Message):
     REQUESTERS_FIELD_NUMBER: _builtins.int
     AWAITED_REVIEW_FIELD_NUMBER: _builtins.int
     STILLS_FIELD_NUMBER: _builtins.int
+    REVIEWS_WITHHELD_FIELD_NUMBER: _builtins.int
     sighting_id: _builtins.str
     """Made from footage, subject and the start of the appearance: the same finding always has the
     same id, whichever scan it comes from.
@@ -188,6 +193,11 @@ class Sighting(_message.Message):
     footage_sha256: _builtins.str
     """SHA-256 of the recording's file as it was uploaded, 64 hexadecimal digits: what was searched can
     be told from a copy of it after it has gone. Empty when an earlier version of Homeward found it.
+    """
+    reviews_withheld: _builtins.bool
+    """Whether judgements by others are left out of `review`, `reviews` and `awaited_review`: where the
+    installation asks for two reviewers, whoever may still judge it must not know what others said.
+    They are told once the caller has confirmed or rejected it, or once it is confirmed. Output only.
     """
     @_builtins.property
     def interval(self) -> _types_pb2.TimeInterval:
@@ -292,10 +302,11 @@ class Sighting(_message.Message):
         requesters: _abc.Iterable[_builtins.str] | None = ...,
         awaited_review: Global___AwaitedReview | None = ...,
         stills: _abc.Iterable[Global___SightingStill] | None = ...,
+        reviews_withheld: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "awaited_review", b"awaited_review", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "figures", b"figures", "interval", b"interval", "review", b"review", "rival_score", b"rival_score", "start_offset", b"start_offset", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "awaited_review", b"awaited_review", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "footage_sha256", b"footage_sha256", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "requesters", b"requesters", "review", b"review", "reviews", b"reviews", "rival_score", b"rival_score", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "still_gone", b"still_gone", "stills", b"stills", "subject_id", b"subject_id", "threshold", b"threshold", "time_uncertain", b"time_uncertain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "awaited_review", b"awaited_review", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "footage_sha256", b"footage_sha256", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "requesters", b"requesters", "review", b"review", "reviews", b"reviews", "reviews_withheld", b"reviews_withheld", "rival_score", b"rival_score", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "still_gone", b"still_gone", "stills", b"stills", "subject_id", b"subject_id", "threshold", b"threshold", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_shot_score: _TypeAlias = _typing.Literal["best_shot_score"]  # noqa: Y015
     _WhichOneofArgType__best_shot_score: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score"]  # noqa: Y015
@@ -507,3 +518,31 @@ class Review(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Review: _TypeAlias = Review  # noqa: Y015
+
+@_typing.final
+class SightingLease(_message.Message):
+    """A sighting that is handed out to a reviewer, so that nobody else is given it meanwhile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTING_ID_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    sighting_id: _builtins.str
+    """The sighting."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the lease ends, unless it is renewed before."""
+
+    def __init__(
+        self,
+        *,
+        sighting_id: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "sighting_id", b"sighting_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SightingLease: _TypeAlias = SightingLease  # noqa: Y015

@@ -614,6 +614,271 @@ class ReviewSightingResponse(_message.Message):
 Global___ReviewSightingResponse: _TypeAlias = ReviewSightingResponse  # noqa: Y015
 
 @_typing.final
+class LeaseSightingsRequest(_message.Message):
+    """Which candidates to hand out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_IDS_FIELD_NUMBER: _builtins.int
+    CASE_REFERENCES_FIELD_NUMBER: _builtins.int
+    CAMERA_IDS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    EXCLUDED_SIGHTING_IDS_FIELD_NUMBER: _builtins.int
+    INCLUDE_INCONCLUSIVE_FIELD_NUMBER: _builtins.int
+    REVIEWER_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many the reviewer is to hold after the call at most, of those that fit. 0 means 4; more than
+    20 means 20.
+    """
+    include_inconclusive: _builtins.bool
+    """Hand out as well what others could not tell (`STATE_INCONCLUSIVE`), and what the reviewer could
+    not tell before.
+    """
+    reviewer: _builtins.str
+    """Who reviews. Where callers are checked it is the caller, whatever stands here; elsewhere it is
+    required, 1 to 200 characters.
+    """
+    @_builtins.property
+    def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only of these subjects. Empty: of all."""
+
+    @_builtins.property
+    def case_references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only of subjects of these cases, at most 100. Empty: of all."""
+
+    @_builtins.property
+    def camera_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only of these cameras. Empty: of all."""
+
+    @_builtins.property
+    def excluded_sighting_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """None of these, at most 1000: what the reviewer has put off for now."""
+
+    def __init__(
+        self,
+        *,
+        subject_ids: _abc.Iterable[_builtins.str] | None = ...,
+        case_references: _abc.Iterable[_builtins.str] | None = ...,
+        camera_ids: _abc.Iterable[_builtins.str] | None = ...,
+        count: _builtins.int = ...,
+        excluded_sighting_ids: _abc.Iterable[_builtins.str] | None = ...,
+        include_inconclusive: _builtins.bool = ...,
+        reviewer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_ids", b"camera_ids", "case_references", b"case_references", "count", b"count", "excluded_sighting_ids", b"excluded_sighting_ids", "include_inconclusive", b"include_inconclusive", "reviewer", b"reviewer", "subject_ids", b"subject_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseSightingsRequest: _TypeAlias = LeaseSightingsRequest  # noqa: Y015
+
+@_typing.final
+class LeaseSightingsResponse(_message.Message):
+    """Candidates that the reviewer holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTINGS_FIELD_NUMBER: _builtins.int
+    LEASES_FIELD_NUMBER: _builtins.int
+    OPEN_COUNT_FIELD_NUMBER: _builtins.int
+    HELD_BY_OTHERS_COUNT_FIELD_NUMBER: _builtins.int
+    OWN_SEARCH_COUNT_FIELD_NUMBER: _builtins.int
+    open_count: _builtins.int
+    """How many fit that the reviewer may judge, these and what others hold among them, without what is
+    excluded.
+    """
+    held_by_others_count: _builtins.int
+    """How many of those others hold at the moment. When only these are left, ask again later: they may
+    be given back.
+    """
+    own_search_count: _builtins.int
+    """How many fit that the reviewer may not confirm, as they asked for the search themselves."""
+    @_builtins.property
+    def sightings(self) -> _containers.RepeatedCompositeFieldContainer[_sighting_pb2.Sighting]:
+        """The sightings, in the order in which to judge them. Empty: there is none to hand out now."""
+
+    @_builtins.property
+    def leases(self) -> _containers.RepeatedCompositeFieldContainer[_sighting_pb2.SightingLease]:
+        """The lease of each, in the same order."""
+
+    def __init__(
+        self,
+        *,
+        sightings: _abc.Iterable[_sighting_pb2.Sighting] | None = ...,
+        leases: _abc.Iterable[_sighting_pb2.SightingLease] | None = ...,
+        open_count: _builtins.int = ...,
+        held_by_others_count: _builtins.int = ...,
+        own_search_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held_by_others_count", b"held_by_others_count", "leases", b"leases", "open_count", b"open_count", "own_search_count", b"own_search_count", "sightings", b"sightings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseSightingsResponse: _TypeAlias = LeaseSightingsResponse  # noqa: Y015
+
+@_typing.final
+class RenewSightingLeasesRequest(_message.Message):
+    """Leases to renew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTING_IDS_FIELD_NUMBER: _builtins.int
+    REVIEWER_FIELD_NUMBER: _builtins.int
+    reviewer: _builtins.str
+    """Who reviews, as in `LeaseSightingsRequest`."""
+    @_builtins.property
+    def sighting_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The sightings, 1 to 20. Required."""
+
+    def __init__(
+        self,
+        *,
+        sighting_ids: _abc.Iterable[_builtins.str] | None = ...,
+        reviewer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reviewer", b"reviewer", "sighting_ids", b"sighting_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewSightingLeasesRequest: _TypeAlias = RenewSightingLeasesRequest  # noqa: Y015
+
+@_typing.final
+class RenewSightingLeasesResponse(_message.Message):
+    """The leases that were renewed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def leases(self) -> _containers.RepeatedCompositeFieldContainer[_sighting_pb2.SightingLease]:
+        """Those that the reviewer holds."""
+
+    def __init__(
+        self,
+        *,
+        leases: _abc.Iterable[_sighting_pb2.SightingLease] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leases", b"leases"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewSightingLeasesResponse: _TypeAlias = RenewSightingLeasesResponse  # noqa: Y015
+
+@_typing.final
+class ReturnSightingsRequest(_message.Message):
+    """Leases to give back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTING_IDS_FIELD_NUMBER: _builtins.int
+    REVIEWER_FIELD_NUMBER: _builtins.int
+    reviewer: _builtins.str
+    """Who reviews, as in `LeaseSightingsRequest`."""
+    @_builtins.property
+    def sighting_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The sightings, 1 to 20. Required."""
+
+    def __init__(
+        self,
+        *,
+        sighting_ids: _abc.Iterable[_builtins.str] | None = ...,
+        reviewer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reviewer", b"reviewer", "sighting_ids", b"sighting_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnSightingsRequest: _TypeAlias = ReturnSightingsRequest  # noqa: Y015
+
+@_typing.final
+class ReturnSightingsResponse(_message.Message):
+    """The leases were given back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnSightingsResponse: _TypeAlias = ReturnSightingsResponse  # noqa: Y015
+
+@_typing.final
+class WithdrawReviewRequest(_message.Message):
+    """A decision to take back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTING_ID_FIELD_NUMBER: _builtins.int
+    REVIEW_TIME_FIELD_NUMBER: _builtins.int
+    REVIEWER_FIELD_NUMBER: _builtins.int
+    sighting_id: _builtins.str
+    """The sighting. Required."""
+    reviewer: _builtins.str
+    """Who takes it back, as in `LeaseSightingsRequest`."""
+    @_builtins.property
+    def review_time(self) -> _timestamp_pb2.Timestamp:
+        """`Review.review_time` of the decision: which one is meant. Required."""
+
+    def __init__(
+        self,
+        *,
+        sighting_id: _builtins.str = ...,
+        review_time: _timestamp_pb2.Timestamp | None = ...,
+        reviewer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["review_time", b"review_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["review_time", b"review_time", "reviewer", b"reviewer", "sighting_id", b"sighting_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawReviewRequest: _TypeAlias = WithdrawReviewRequest  # noqa: Y015
+
+@_typing.final
+class WithdrawReviewResponse(_message.Message):
+    """The sighting without the decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTING_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sighting(self) -> _sighting_pb2.Sighting:
+        """The sighting."""
+
+    @_builtins.property
+    def lease(self) -> _sighting_pb2.SightingLease:
+        """Its lease. Absent when somebody else has it."""
+
+    def __init__(
+        self,
+        *,
+        sighting: _sighting_pb2.Sighting | None = ...,
+        lease: _sighting_pb2.SightingLease | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "sighting", b"sighting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "sighting", b"sighting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawReviewResponse: _TypeAlias = WithdrawReviewResponse  # noqa: Y015
+
+@_typing.final
 class ExportSightingRequest(_message.Message):
     """Which sighting to give out."""
 
@@ -861,6 +1126,20 @@ class WatchSightingsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_IDS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    SEND_PLACES_FIELD_NUMBER: _builtins.int
+    FROM_OLDEST_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Go on after this place: `resume_token` of the last message that was received, at most 100
+    characters. Empty: from the call on.
+    """
+    send_places: _builtins.bool
+    """Send messages with a `resume_token` alone as well: one at once, and one now and then while nothing
+    is to be told. A client that keeps them has a token from the beginning, and one that does not
+    grow old while nothing happens that concerns it.
+    """
+    from_oldest: _builtins.bool
+    """Begin with the oldest change that is kept. Must not be set beside `resume_token`."""
     @_builtins.property
     def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only of these subjects. Empty: of all."""
@@ -869,10 +1148,13 @@ class WatchSightingsRequest(_message.Message):
         self,
         *,
         subject_ids: _abc.Iterable[_builtins.str] | None = ...,
+        resume_token: _builtins.str = ...,
+        send_places: _builtins.bool = ...,
+        from_oldest: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject_ids", b"subject_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_oldest", b"from_oldest", "resume_token", b"resume_token", "send_places", b"send_places", "subject_ids", b"subject_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -880,23 +1162,78 @@ Global___WatchSightingsRequest: _TypeAlias = WatchSightingsRequest  # noqa: Y015
 
 @_typing.final
 class WatchSightingsResponse(_message.Message):
-    """One change of a sighting."""
+    """One change of a sighting, or a place alone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Change:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[WatchSightingsResponse._Change.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CHANGE_UNSPECIFIED: WatchSightingsResponse._Change.ValueType  # 0
+        """A place alone: nothing happened."""
+        CHANGE_RECORDED: WatchSightingsResponse._Change.ValueType  # 1
+        """A scan found it: a new candidate."""
+        CHANGE_ALTERED: WatchSightingsResponse._Change.ValueType  # 2
+        """It was found again, or its still went: score, picture, times or policy may be others. What
+        reviewers decided is as it was.
+        """
+        CHANGE_REVIEWED: WatchSightingsResponse._Change.ValueType  # 3
+        """A reviewer decided on it."""
+        CHANGE_ERASED: WatchSightingsResponse._Change.ValueType  # 4
+        """It was erased."""
+
+    class Change(_Change, metaclass=_ChangeEnumTypeWrapper):
+        """What happened to a sighting."""
+
+    CHANGE_UNSPECIFIED: WatchSightingsResponse.Change.ValueType  # 0
+    """A place alone: nothing happened."""
+    CHANGE_RECORDED: WatchSightingsResponse.Change.ValueType  # 1
+    """A scan found it: a new candidate."""
+    CHANGE_ALTERED: WatchSightingsResponse.Change.ValueType  # 2
+    """It was found again, or its still went: score, picture, times or policy may be others. What
+    reviewers decided is as it was.
+    """
+    CHANGE_REVIEWED: WatchSightingsResponse.Change.ValueType  # 3
+    """A reviewer decided on it."""
+    CHANGE_ERASED: WatchSightingsResponse.Change.ValueType  # 4
+    """It was erased."""
+
     SIGHTING_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """The place of this change. Two messages with the same token are the same change."""
+    change: Global___WatchSightingsResponse.Change.ValueType
+    """What happened."""
+    state: _sighting_pb2.Sighting.State.ValueType
+    """The state that the change left the sighting in."""
     @_builtins.property
     def sighting(self) -> _sighting_pb2.Sighting:
-        """The sighting as it is now; its ids alone when it was erased."""
+        """The sighting as it is now. Of one that was erased or rejected since: its ids, `STATE_ERASED` or
+        `STATE_REJECTED`, and of a rejected one what is remembered. Absent where `change` is.
+        """
+
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was."""
 
     def __init__(
         self,
         *,
         sighting: _sighting_pb2.Sighting | None = ...,
+        resume_token: _builtins.str = ...,
+        change: Global___WatchSightingsResponse.Change.ValueType = ...,
+        state: _sighting_pb2.Sighting.State.ValueType = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sighting", b"sighting"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "sighting", b"sighting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sighting", b"sighting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "change_time", b"change_time", "resume_token", b"resume_token", "sighting", b"sighting", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -61,6 +61,26 @@ class SightingServiceStub:
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReviewSightingRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReviewSightingResponse.FromString,
                 _registered_method=True)
+        self.LeaseSightings = channel.unary_unary(
+                '/homeward.api.matching.v1.SightingService/LeaseSightings',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.LeaseSightingsRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.LeaseSightingsResponse.FromString,
+                _registered_method=True)
+        self.RenewSightingLeases = channel.unary_unary(
+                '/homeward.api.matching.v1.SightingService/RenewSightingLeases',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.RenewSightingLeasesRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.RenewSightingLeasesResponse.FromString,
+                _registered_method=True)
+        self.ReturnSightings = channel.unary_unary(
+                '/homeward.api.matching.v1.SightingService/ReturnSightings',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReturnSightingsRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReturnSightingsResponse.FromString,
+                _registered_method=True)
+        self.WithdrawReview = channel.unary_unary(
+                '/homeward.api.matching.v1.SightingService/WithdrawReview',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.WithdrawReviewRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.WithdrawReviewResponse.FromString,
+                _registered_method=True)
         self.ExportSighting = channel.unary_unary(
                 '/homeward.api.matching.v1.SightingService/ExportSighting',
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ExportSightingRequest.SerializeToString,
@@ -154,11 +174,80 @@ class SightingServiceServicer:
         again. A rejection of it by one person is kept beside the confirmation and erases nothing: two
         people must reject what one has confirmed.
 
+        While another reviewer has the sighting's lease (`LeaseSightings`) a decision is refused. A
+        decision gives the reviewer's own lease back.
+
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SIGHTING_NOT_FOUND`
-        - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`
+        - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`, `SIGHTING_LEASED`
         - PERMISSION_DENIED `REVIEWER_IS_REQUESTER`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LeaseSightings(self, request, context):
+        """Hands the next candidates out to a reviewer, each under a lease: nobody else is handed them, and
+        nobody else decides on them, until the lease is given back or has ended. A lease ends 5 minutes
+        after it was taken or renewed, so that nothing is kept from others by a client that is gone.
+        Candidates that the reviewer holds already come first, in the same order, with their leases
+        renewed: a call whose answer was lost can be repeated, and a client that was started again goes
+        on where it was.
+
+        Handed out is what nobody has judged, or one person has confirmed where two must, unless the
+        reviewer has judged it, or may not confirm it because they asked for the search.
+
+        The order: sightings of one camera are a group where each begins within a minute of the end of
+        those before it; a group is of 15 minutes at most, from its first beginning. Groups come by their
+        highest score, and within a group the highest score comes first.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewSightingLeases(self, request, context):
+        """Renews leases that the reviewer holds. A lease that has ended is taken again unless somebody else
+        has it; one that somebody else has is left out of the answer.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnSightings(self, request, context):
+        """Gives leases back, so that others are handed these sightings at once. A lease that the reviewer
+        does not hold stays.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawReview(self, request, context):
+        """Takes the reviewer's own last decision back, as if it had not been made, while nobody else has
+        decided after it and the sighting has not been given out. The reviewer then has the sighting's
+        lease, if nobody else has. A rejection that erased the sighting cannot be taken back: search the
+        recording again (`ScanScope.include_rejected`).
+
+        A decision that does not stand any more is not taken back twice: the answer is the sighting as it
+        is, so that a call whose answer was lost can be repeated.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SIGHTING_NOT_FOUND`
+        - FAILED_PRECONDITION `REVIEW_STANDS`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -218,15 +307,25 @@ class SightingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchSightings(self, request, context):
-        """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
-        services; ends when the client closes it.
+        """Follows sightings as they are recorded, reviewed and erased: from the call on, or after the
+        place that `resume_token` names. For other services; ends when the client closes it.
 
-        Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
-        told at least once, and may be told of what the copy does not have. What happens while a client
-        is not connected is not told later: after each new call, read `ListSightings`, and give up what
-        it does not list.
+        Each message carries a `resume_token`. A client that keeps the last one, and calls again with it,
+        misses nothing: changes are kept for 31 days, over restarts of this service and of NATS. They come
+        in their order, each at least once; one that comes again has the same `resume_token`. An act that
+        broke off and was repeated may be told twice, under two tokens. A token that is older than
+        what is kept is refused (`RESUME_TOKEN_EXPIRED`): read `ListSightings`, give up what it does not
+        list, and call again without a token. So does a client that begins: first the call, then the list.
+
+        Kept of a change are ids, a state and a time. The sighting is read when the message is sent: it
+        may have changed since, and of one that was erased since nothing is told but its ids.
+
+        Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both may be
+        told of what the copy does not have.
 
         Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `RESUME_TOKEN_EXPIRED`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -260,6 +359,26 @@ def add_SightingServiceServicer_to_server(servicer, server):
                     servicer.ReviewSighting,
                     request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReviewSightingRequest.FromString,
                     response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReviewSightingResponse.SerializeToString,
+            ),
+            'LeaseSightings': grpc.unary_unary_rpc_method_handler(
+                    servicer.LeaseSightings,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.LeaseSightingsRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.LeaseSightingsResponse.SerializeToString,
+            ),
+            'RenewSightingLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewSightingLeases,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.RenewSightingLeasesRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.RenewSightingLeasesResponse.SerializeToString,
+            ),
+            'ReturnSightings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnSightings,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReturnSightingsRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReturnSightingsResponse.SerializeToString,
+            ),
+            'WithdrawReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawReview,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.WithdrawReviewRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.WithdrawReviewResponse.SerializeToString,
             ),
             'ExportSighting': grpc.unary_unary_rpc_method_handler(
                     servicer.ExportSighting,
@@ -424,6 +543,114 @@ class SightingService:
             '/homeward.api.matching.v1.SightingService/ReviewSighting',
             homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReviewSightingRequest.SerializeToString,
             homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReviewSightingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LeaseSightings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.matching.v1.SightingService/LeaseSightings',
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.LeaseSightingsRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.LeaseSightingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewSightingLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.matching.v1.SightingService/RenewSightingLeases',
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.RenewSightingLeasesRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.RenewSightingLeasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnSightings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.matching.v1.SightingService/ReturnSightings',
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReturnSightingsRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReturnSightingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.matching.v1.SightingService/WithdrawReview',
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.WithdrawReviewRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.WithdrawReviewResponse.FromString,
             options,
             channel_credentials,
             insecure,

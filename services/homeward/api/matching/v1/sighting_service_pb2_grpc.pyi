@@ -80,11 +80,64 @@ class SightingServiceStub:
     again. A rejection of it by one person is kept beside the confirmation and erases nothing: two
     people must reject what one has confirmed.
 
+    While another reviewer has the sighting's lease (`LeaseSightings`) a decision is refused. A
+    decision gives the reviewer's own lease back.
+
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SIGHTING_NOT_FOUND`
-    - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`
+    - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`, `SIGHTING_LEASED`
     - PERMISSION_DENIED `REVIEWER_IS_REQUESTER`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    LeaseSightings: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.LeaseSightingsRequest, _sighting_service_pb2.LeaseSightingsResponse]
+    """Hands the next candidates out to a reviewer, each under a lease: nobody else is handed them, and
+    nobody else decides on them, until the lease is given back or has ended. A lease ends 5 minutes
+    after it was taken or renewed, so that nothing is kept from others by a client that is gone.
+    Candidates that the reviewer holds already come first, in the same order, with their leases
+    renewed: a call whose answer was lost can be repeated, and a client that was started again goes
+    on where it was.
+
+    Handed out is what nobody has judged, or one person has confirmed where two must, unless the
+    reviewer has judged it, or may not confirm it because they asked for the search.
+
+    The order: sightings of one camera are a group where each begins within a minute of the end of
+    those before it; a group is of 15 minutes at most, from its first beginning. Groups come by their
+    highest score, and within a group the highest score comes first.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    RenewSightingLeases: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.RenewSightingLeasesRequest, _sighting_service_pb2.RenewSightingLeasesResponse]
+    """Renews leases that the reviewer holds. A lease that has ended is taken again unless somebody else
+    has it; one that somebody else has is left out of the answer.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    ReturnSightings: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.ReturnSightingsRequest, _sighting_service_pb2.ReturnSightingsResponse]
+    """Gives leases back, so that others are handed these sightings at once. A lease that the reviewer
+    does not hold stays.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    WithdrawReview: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.WithdrawReviewRequest, _sighting_service_pb2.WithdrawReviewResponse]
+    """Takes the reviewer's own last decision back, as if it had not been made, while nobody else has
+    decided after it and the sighting has not been given out. The reviewer then has the sighting's
+    lease, if nobody else has. A rejection that erased the sighting cannot be taken back: search the
+    recording again (`ScanScope.include_rejected`).
+
+    A decision that does not stand any more is not taken back twice: the answer is the sighting as it
+    is, so that a call whose answer was lost can be repeated.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SIGHTING_NOT_FOUND`
+    - FAILED_PRECONDITION `REVIEW_STANDS`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ExportSighting: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.ExportSightingRequest, _sighting_service_pb2.ExportSightingResponse]
@@ -124,15 +177,25 @@ class SightingServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _grpc.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]
-    """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
-    services; ends when the client closes it.
+    """Follows sightings as they are recorded, reviewed and erased: from the call on, or after the
+    place that `resume_token` names. For other services; ends when the client closes it.
 
-    Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
-    told at least once, and may be told of what the copy does not have. What happens while a client
-    is not connected is not told later: after each new call, read `ListSightings`, and give up what
-    it does not list.
+    Each message carries a `resume_token`. A client that keeps the last one, and calls again with it,
+    misses nothing: changes are kept for 31 days, over restarts of this service and of NATS. They come
+    in their order, each at least once; one that comes again has the same `resume_token`. An act that
+    broke off and was repeated may be told twice, under two tokens. A token that is older than
+    what is kept is refused (`RESUME_TOKEN_EXPIRED`): read `ListSightings`, give up what it does not
+    list, and call again without a token. So does a client that begins: first the call, then the list.
+
+    Kept of a change are ids, a state and a time. The sighting is read when the message is sent: it
+    may have changed since, and of one that was erased since nothing is told but its ids.
+
+    Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both may be
+    told of what the copy does not have.
 
     Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `RESUME_TOKEN_EXPIRED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
@@ -188,11 +251,64 @@ class SightingServiceAsyncStub(SightingServiceStub):
     again. A rejection of it by one person is kept beside the confirmation and erases nothing: two
     people must reject what one has confirmed.
 
+    While another reviewer has the sighting's lease (`LeaseSightings`) a decision is refused. A
+    decision gives the reviewer's own lease back.
+
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SIGHTING_NOT_FOUND`
-    - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`
+    - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`, `SIGHTING_LEASED`
     - PERMISSION_DENIED `REVIEWER_IS_REQUESTER`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    LeaseSightings: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.LeaseSightingsRequest, _sighting_service_pb2.LeaseSightingsResponse]  # type: ignore[assignment]
+    """Hands the next candidates out to a reviewer, each under a lease: nobody else is handed them, and
+    nobody else decides on them, until the lease is given back or has ended. A lease ends 5 minutes
+    after it was taken or renewed, so that nothing is kept from others by a client that is gone.
+    Candidates that the reviewer holds already come first, in the same order, with their leases
+    renewed: a call whose answer was lost can be repeated, and a client that was started again goes
+    on where it was.
+
+    Handed out is what nobody has judged, or one person has confirmed where two must, unless the
+    reviewer has judged it, or may not confirm it because they asked for the search.
+
+    The order: sightings of one camera are a group where each begins within a minute of the end of
+    those before it; a group is of 15 minutes at most, from its first beginning. Groups come by their
+    highest score, and within a group the highest score comes first.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    RenewSightingLeases: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.RenewSightingLeasesRequest, _sighting_service_pb2.RenewSightingLeasesResponse]  # type: ignore[assignment]
+    """Renews leases that the reviewer holds. A lease that has ended is taken again unless somebody else
+    has it; one that somebody else has is left out of the answer.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    ReturnSightings: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.ReturnSightingsRequest, _sighting_service_pb2.ReturnSightingsResponse]  # type: ignore[assignment]
+    """Gives leases back, so that others are handed these sightings at once. A lease that the reviewer
+    does not hold stays.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    WithdrawReview: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.WithdrawReviewRequest, _sighting_service_pb2.WithdrawReviewResponse]  # type: ignore[assignment]
+    """Takes the reviewer's own last decision back, as if it had not been made, while nobody else has
+    decided after it and the sighting has not been given out. The reviewer then has the sighting's
+    lease, if nobody else has. A rejection that erased the sighting cannot be taken back: search the
+    recording again (`ScanScope.include_rejected`).
+
+    A decision that does not stand any more is not taken back twice: the answer is the sighting as it
+    is, so that a call whose answer was lost can be repeated.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SIGHTING_NOT_FOUND`
+    - FAILED_PRECONDITION `REVIEW_STANDS`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ExportSighting: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.ExportSightingRequest, _sighting_service_pb2.ExportSightingResponse]  # type: ignore[assignment]
@@ -232,15 +348,25 @@ class SightingServiceAsyncStub(SightingServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _aio.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]  # type: ignore[assignment]
-    """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
-    services; ends when the client closes it.
+    """Follows sightings as they are recorded, reviewed and erased: from the call on, or after the
+    place that `resume_token` names. For other services; ends when the client closes it.
 
-    Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
-    told at least once, and may be told of what the copy does not have. What happens while a client
-    is not connected is not told later: after each new call, read `ListSightings`, and give up what
-    it does not list.
+    Each message carries a `resume_token`. A client that keeps the last one, and calls again with it,
+    misses nothing: changes are kept for 31 days, over restarts of this service and of NATS. They come
+    in their order, each at least once; one that comes again has the same `resume_token`. An act that
+    broke off and was repeated may be told twice, under two tokens. A token that is older than
+    what is kept is refused (`RESUME_TOKEN_EXPIRED`): read `ListSightings`, give up what it does not
+    list, and call again without a token. So does a client that begins: first the call, then the list.
+
+    Kept of a change are ids, a state and a time. The sighting is read when the message is sent: it
+    may have changed since, and of one that was erased since nothing is told but its ids.
+
+    Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both may be
+    told of what the copy does not have.
 
     Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `RESUME_TOKEN_EXPIRED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
@@ -323,11 +449,88 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         again. A rejection of it by one person is kept beside the confirmation and erases nothing: two
         people must reject what one has confirmed.
 
+        While another reviewer has the sighting's lease (`LeaseSightings`) a decision is refused. A
+        decision gives the reviewer's own lease back.
+
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SIGHTING_NOT_FOUND`
-        - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`
+        - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`, `SIGHTING_LEASED`
         - PERMISSION_DENIED `REVIEWER_IS_REQUESTER`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def LeaseSightings(
+        self,
+        request: _sighting_service_pb2.LeaseSightingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.LeaseSightingsResponse, _abc.Awaitable[_sighting_service_pb2.LeaseSightingsResponse]]:
+        """Hands the next candidates out to a reviewer, each under a lease: nobody else is handed them, and
+        nobody else decides on them, until the lease is given back or has ended. A lease ends 5 minutes
+        after it was taken or renewed, so that nothing is kept from others by a client that is gone.
+        Candidates that the reviewer holds already come first, in the same order, with their leases
+        renewed: a call whose answer was lost can be repeated, and a client that was started again goes
+        on where it was.
+
+        Handed out is what nobody has judged, or one person has confirmed where two must, unless the
+        reviewer has judged it, or may not confirm it because they asked for the search.
+
+        The order: sightings of one camera are a group where each begins within a minute of the end of
+        those before it; a group is of 15 minutes at most, from its first beginning. Groups come by their
+        highest score, and within a group the highest score comes first.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def RenewSightingLeases(
+        self,
+        request: _sighting_service_pb2.RenewSightingLeasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.RenewSightingLeasesResponse, _abc.Awaitable[_sighting_service_pb2.RenewSightingLeasesResponse]]:
+        """Renews leases that the reviewer holds. A lease that has ended is taken again unless somebody else
+        has it; one that somebody else has is left out of the answer.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def ReturnSightings(
+        self,
+        request: _sighting_service_pb2.ReturnSightingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.ReturnSightingsResponse, _abc.Awaitable[_sighting_service_pb2.ReturnSightingsResponse]]:
+        """Gives leases back, so that others are handed these sightings at once. A lease that the reviewer
+        does not hold stays.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def WithdrawReview(
+        self,
+        request: _sighting_service_pb2.WithdrawReviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.WithdrawReviewResponse, _abc.Awaitable[_sighting_service_pb2.WithdrawReviewResponse]]:
+        """Takes the reviewer's own last decision back, as if it had not been made, while nobody else has
+        decided after it and the sighting has not been given out. The reviewer then has the sighting's
+        lease, if nobody else has. A rejection that erased the sighting cannot be taken back: search the
+        recording again (`ScanScope.include_rejected`).
+
+        A decision that does not stand any more is not taken back twice: the answer is the sighting as it
+        is, so that a call whose answer was lost can be repeated.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SIGHTING_NOT_FOUND`
+        - FAILED_PRECONDITION `REVIEW_STANDS`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
@@ -397,15 +600,25 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sighting_service_pb2.WatchSightingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sighting_service_pb2.WatchSightingsResponse], _abc.AsyncIterator[_sighting_service_pb2.WatchSightingsResponse]]:
-        """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
-        services; ends when the client closes it.
+        """Follows sightings as they are recorded, reviewed and erased: from the call on, or after the
+        place that `resume_token` names. For other services; ends when the client closes it.
 
-        Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
-        told at least once, and may be told of what the copy does not have. What happens while a client
-        is not connected is not told later: after each new call, read `ListSightings`, and give up what
-        it does not list.
+        Each message carries a `resume_token`. A client that keeps the last one, and calls again with it,
+        misses nothing: changes are kept for 31 days, over restarts of this service and of NATS. They come
+        in their order, each at least once; one that comes again has the same `resume_token`. An act that
+        broke off and was repeated may be told twice, under two tokens. A token that is older than
+        what is kept is refused (`RESUME_TOKEN_EXPIRED`): read `ListSightings`, give up what it does not
+        list, and call again without a token. So does a client that begins: first the call, then the list.
+
+        Kept of a change are ids, a state and a time. The sighting is read when the message is sent: it
+        may have changed since, and of one that was erased since nothing is told but its ids.
+
+        Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both may be
+        told of what the copy does not have.
 
         Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `RESUME_TOKEN_EXPIRED`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

@@ -1,0 +1,1 @@
+"""Taking in finished recordings by themselves: from a folder, or from a bucket."""

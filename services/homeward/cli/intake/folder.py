@@ -1,0 +1,211 @@
+"""A folder that a recorder exports into: which files are finished, and where they go."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+from homeward.cli.errors import CliError
+from homeward.cli.files import written_name
+from homeward.cli.intake.facts import MOST_SIDE_CAR_BYTES, SIDE_CAR_SUFFIX, SideCar
+
+DONE, FAILED = "done", "failed"
+REASON_SUFFIX = ".txt"
+UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".download")
+"""Endings of names that programs give to what they have not written whole."""
+
+Look = tuple[int, int, int]
+"""Size, time of the last change, and number of a file: what changes when it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that may be taken in."""
+
+    path: Path
+    place: PurePosixPath
+    """Within the folder."""
+    look: Look
+
+
+@dataclass(slots=True)
+class Resting:
+    """Tells which files have not changed for a while, by this computer's own clock.
+
+    The clock of a file server may be another one: a file's time is compared with itself alone.
+
+    Args:
+        rest: How long a file must stay as it is.
+        clock: Seconds that only grow.
+    """
+
+    rest: timedelta
+    clock: Callable[[], float] = time.monotonic
+    _since: dict[Path, tuple[Look, float]] = field(default_factory=dict)
+
+    def at_rest(self, found: Sequence[Found]) -> list[Found]:
+        """Return the files that have been as they are for long enough; forget those that went."""
+        now = self.clock()
+        seen = {}
+        for one in found:
+            look, since = self._since.get(one.path, (one.look, now))
+            seen[one.path] = (one.look, since if look == one.look else now)
+        self._since = seen
+        seconds = self.rest.total_seconds()
+        return [one for one in found if now - seen[one.path][1] >= seconds]
+
+    def begin_again(self, one: Found) -> None:
+        """Have a file rest anew before it is tried again."""
+        self._since.pop(one.path, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The folder.
+
+    Args:
+        path: Of it.
+        only: Patterns of names; none for all.
+        side_car_first: Whether a file is taken only once its side-car is there.
+    """
+
+    path: Path
+    only: Sequence[str] = ()
+    side_car_first: bool = False
+
+    def files(self) -> list[Found]:
+        """Return the files that may be taken in, in the order of their places."""
+        found = []
+        for path in _walk(self.path, skip=(DONE, FAILED)):
+            if not self.takes(path.name):
+                continue
+            if self.side_car_first and not side_car_of(path).exists():
+                continue
+            with suppress(FileNotFoundError):  # moved away meanwhile
+                stat = path.stat()
+                if stat.st_size:
+                    look = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+                    place = PurePosixPath(path.relative_to(self.path).as_posix())
+                    found.append(Found(path, place, look))
+        return sorted(found, key=lambda one: one.place)
+
+    def takes(self, name: str) -> bool:
+        """Return whether files of this name are to be taken in."""
+        small = name.lower()
+        if small.startswith((".", "~")) or small.endswith((*UNFINISHED, SIDE_CAR_SUFFIX)):
+            return False
+        return not self.only or any(fnmatch(small, one.lower()) for one in self.only)
+
+    def is_as_seen(self, one: Found) -> bool:
+        """Return whether a file is as it was when it was found."""
+        try:
+            stat = one.path.stat()
+        except FileNotFoundError:
+            return False
+        return (stat.st_size, stat.st_mtime_ns, stat.st_ino) == one.look
+
+    def side_car(self, one: Found) -> SideCar | None:
+        """Return what lies beside a file; None for nothing.
+
+        Raises:
+            CliError: It cannot be read.
+        """
+        path = side_car_of(one.path)
+        try:
+            with path.open("rb") as file:
+                data = file.read(MOST_SIDE_CAR_BYTES)
+        except FileNotFoundError:
+            return None
+        return SideCar.parsed(data, written_name(path.name))
+
+    def move_to_done(self, one: Found, today: date) -> Path:
+        """Move a file that was taken in, with its side-car; return where it is now."""
+        return self._move(one, self.path / DONE / today.isoformat())
+
+    def move_to_failed(self, one: Found, why: Sequence[str]) -> Path:
+        """Move a file that was refused, and write beside it why; return where it is now."""
+        # Before the file: if this breaks off, it is refused again, and told again.
+        return self._moved(one, self.write_reason(one.place, why))
+
+    def write_reason(self, place: PurePosixPath, why: Sequence[str]) -> Path:
+        """Write why a file was refused; return where the file belongs beside that."""
+        target = _free(self.path / FAILED / place)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        reason = target.with_name(f"{target.name}{REASON_SUFFIX}")
+        draft = reason.with_name(f".{reason.name}")
+        draft.write_text("\n".join((*why, "")), encoding="utf-8")
+        draft.replace(reason)
+        return target
+
+    def remove_done(self, today: date, keep_days: int) -> list[Path]:
+        """Remove what was taken in more than some days ago; return the folders of those days."""
+        gone = []
+        for folder in sorted((self.path / DONE).glob("????-??-??")):
+            with suppress(ValueError):  # somebody else's folder
+                if today - date.fromisoformat(folder.name) > timedelta(days=keep_days):
+                    for path in sorted(folder.rglob("*"), reverse=True):
+                        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+                    folder.rmdir()
+                    gone.append(folder)
+        return gone
+
+    def _move(self, one: Found, below: Path) -> Path:
+        target = _free(below / one.place)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return self._moved(one, target)
+
+    def _moved(self, one: Found, target: Path) -> Path:
+        """Move a file, then its side-car: a recording is never left without what says its start."""
+        side_car = side_car_of(one.path)
+        one.path.rename(target)
+        with suppress(FileNotFoundError):  # it has none
+            side_car.rename(side_car_of(target))
+        return target
+
+
+def side_car_of(path: Path) -> Path:
+    """Return where a file's side-car is."""
+    return path.with_name(f"{path.name}{SIDE_CAR_SUFFIX}")
+
+
+def today() -> date:
+    """Return the day by UTC."""
+    return datetime.now(UTC).date()
+
+
+def require_folder(path: Path) -> None:
+    """Refuse what is no folder that files can be moved in.
+
+    Raises:
+        CliError: It is not.
+    """
+    if not path.is_dir():
+        raise CliError(f"{path}: is no folder", advice="make it, or mount it, and start this again")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise CliError(f"{path}: files cannot be moved in it", advice="give this user the right to")
+
+
+def _walk(folder: Path, *, skip: Sequence[str] = ()) -> Iterator[Path]:
+    """Yield the files in a folder and below; links are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in skip and not entry.name.startswith("."):
+                    yield from _walk(Path(entry.path))
+            elif entry.is_file(follow_symlinks=False):
+                yield Path(entry.path)
+
+
+def _free(path: Path) -> Path:
+    """Return a path where nothing is: this one, or with a number."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return free

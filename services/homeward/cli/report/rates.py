@@ -1,0 +1,88 @@
+"""Whether more candidates were wrong than the policy promised."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+_Z = 1.959963984540054
+"""Of the normal distribution: 95 % lie within so many deviations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A rate, with the interval that holds the true one with 95 % confidence."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson(count: int, trials: int) -> Interval:
+    """Return the rate of `count` in `trials`, with Wilson's score interval.
+
+    Args:
+        count: Between 0 and `trials`.
+        trials: At least 1.
+    """
+    rate = count / trials
+    squared = _Z**2
+    middle = (rate + squared / (2 * trials)) / (1 + squared / trials)
+    reach = (
+        _Z
+        * math.sqrt(rate * (1 - rate) / trials + squared / (4 * trials**2))
+        / (1 + squared / trials)
+    )
+    low = 0.0 if count == 0 else max(0.0, middle - reach)
+    high = 1.0 if count == trials else min(1.0, middle + reach)
+    return Interval(rate, low, high)
+
+
+class Verdict(StrEnum):
+    """What reviews say of a policy's promise."""
+
+    KEPT = "kept"
+    """Even if all that nobody has judged were wrong, the promise would be kept."""
+    NOT_BROKEN = "not broken"
+    """What was judged does not show that it is broken."""
+    BROKEN = "broken"
+    """More were wrong than promised, and chance does not explain it."""
+    UNKNOWN = "unknown"
+    """Nobody was compared, or nothing is promised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Wrong candidates beside what was promised."""
+
+    compared: int
+    """Appearances that were compared."""
+    wrong: int
+    """Candidates that were rejected."""
+    open: int
+    """Candidates that may be wrong, and that nobody has judged for good."""
+    promised: Interval | None
+
+    @property
+    def observed(self) -> Interval | None:
+        """The rate of wrong candidates; None if nobody was compared."""
+        # Of one appearance several candidates may come, one of each person that it is like.
+        return wilson(min(self.wrong, self.compared), self.compared) if self.compared else None
+
+    @property
+    def at_most(self) -> Interval | None:
+        """The rate if all were wrong that nobody has judged for good."""
+        wrong = min(self.wrong + self.open, self.compared)
+        return wilson(wrong, self.compared) if self.compared else None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What that says of the promise."""
+        if self.observed is None or self.at_most is None or self.promised is None:
+            return Verdict.UNKNOWN
+        if self.observed.low > self.promised.high:
+            return Verdict.BROKEN
+        if self.at_most.high <= self.promised.high:
+            return Verdict.KEPT
+        return Verdict.NOT_BROKEN

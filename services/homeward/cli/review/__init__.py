@@ -1,0 +1,1 @@
+"""Reviewing candidates one after the other, in a terminal or from a file."""

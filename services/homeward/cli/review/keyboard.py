@@ -1,0 +1,100 @@
+"""Single keys, and what a terminal answers to a query."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from homeward.cli import terminal
+
+_ANSWER_SECONDS = 1.0
+"""Time for a terminal's answer, which may come over a slow line."""
+
+
+def somebody_is_there() -> bool:
+    """Whether keys can be read, and somebody sees what is printed."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Have the terminal not print the keys that are pressed; Ctrl-C still interrupts."""
+    try:
+        import termios  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        yield
+        return
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    changed = termios.tcgetattr(descriptor)
+    changed[3] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def typing() -> Iterator[None]:
+    """Have the terminal print what is typed, within `quiet`."""
+    try:
+        import termios  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        yield
+        return
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    changed = termios.tcgetattr(descriptor)
+    changed[3] |= termios.ECHO | termios.ICANON
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def key() -> str:
+    """Wait for a key and return it, in small letters.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+        EOFError: The terminal has gone.
+    """
+    return click.getchar().lower()
+
+
+def line(question: str) -> str:
+    """Return a line that is typed."""
+    with typing():
+        return terminal.ask_for(question, required=False)
+
+
+def answer(query: str) -> str:
+    """Return what the terminal answers to a query, up to a `c`; empty if nothing in time."""
+    if not hasattr(os, "openpty"):  # Windows: its consoles cannot be waited for like this
+        return ""
+    terminal.draw(query)
+    sys.stdout.flush()
+    descriptor, given = sys.stdin.fileno(), b""
+    until = time.monotonic() + _ANSWER_SECONDS
+    while not given.endswith(b"c") and (left := until - time.monotonic()) > 0:
+        if not select.select([descriptor], [], [], left)[0]:
+            break
+        given += os.read(descriptor, 4096)
+    return given.decode("ascii", "replace")
+
+
+def forget_pressed() -> None:
+    """Forget keys that were pressed before: nobody decides on what they have not seen."""
+    try:
+        import termios  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return
+    termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)

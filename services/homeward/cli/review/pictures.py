@@ -1,0 +1,184 @@
+"""The picture that a reviewer judges a candidate by: reference photographs beside stills."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image, ImageDraw
+
+from homeward.api.common.v1.types_pb2 import BoundingBox
+from homeward.cli import photo_process
+from homeward.cli.review.evidence import Evidence, Photograph, Still
+from homeward.cli.typeface import typeface_for
+from homeward.core import photos
+
+_GAP = 8
+_FACE_MARGIN = 0.7
+"""Of the face's longer side, kept around it."""
+_LARGEST_STILL = (720, 720)
+"""As the protos say; a larger one is none of ours, and is not decoded."""
+_LARGEST_SCALE = 4.0
+"""A face blown up further only looks as if it held more detail."""
+_MOST_CACHED = 40
+_GROUND, _INK, _RIVAL_INK = "#14181f", "#f2f4f7", "#f2b632"
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """Of a panel, in pixels."""
+
+    panel: int
+    """Its height, label included."""
+    label: int
+    points: int
+    widest: int
+
+
+_LARGE = _Size(panel=400, label=32, points=22, widest=520)
+_SMALL = {
+    rows: _Size((_LARGE.panel - _GAP * (rows - 1)) // rows, 22, 16, 520 // rows)
+    for rows in (1, 2, 3)
+}
+"""By how many rows of small panels stand beside the large ones."""
+_USUAL_SHAPE = (1600, 900)
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    label: str
+    picture: Image.Image | None
+    ink: str = _INK
+
+
+@dataclass(slots=True)
+class Studio:
+    """Draws what candidates are judged by; a photograph is decoded once."""
+
+    _decoded: dict[bytes, Image.Image | None] = field(default_factory=dict)
+
+    def draw(self, evidence: Evidence, *, shape: tuple[int, int] = _USUAL_SHAPE) -> Image.Image:
+        """Return the best still beside the most alike reference photograph, and the others small.
+
+        Args:
+            evidence: What to draw: after the two large ones come the other photographs, those of
+                rivals, and the other stills.
+            shape: Width and height of where it is shown: the small ones stand in as many rows as
+                have it shown largest.
+        """
+        references = [_Panel(one.name, self._photograph(one)) for one in evidence.references]
+        rivals = [_Panel(one.name, self._photograph(one), _RIVAL_INK) for one in evidence.rivals]
+        gone = [_Panel("Still: gone", None)]
+        best = [_panel(one, "Still ") for one in evidence.stills if one.best][:1] or gone
+        stills = [_panel(one) for one in evidence.stills if not one.best]
+        large = [_block(one, _LARGE) for one in (*references[:1], *best)]
+        small = [*references[1:], *rivals, *stills]
+        drawn = [_beside(large, _grid(small, rows)) for rows in _SMALL]
+        return max(drawn, key=lambda one: min(shape[0] / one.width, shape[1] / one.height, 1.0))
+
+    def _photograph(self, one: Photograph) -> Image.Image | None:
+        """Return a reference photograph around its face; None if it cannot be decoded.
+
+        It is decoded in a process of its own: it may be anybody's.
+        """
+        if one.file not in self._decoded:
+            if len(self._decoded) >= _MOST_CACHED:
+                self._decoded.clear()
+            self._decoded[one.file] = _decoded(one)
+        return self._decoded[one.file]
+
+
+def _panel(one: Still, before: str = "") -> _Panel:
+    return _Panel(one.name if one.name.startswith(before) else before + one.name, _still(one.file))
+
+
+def _decoded(one: Photograph) -> Image.Image | None:
+    try:
+        decoded = photo_process.decode(one.file)
+    except (photos.DecodingError, photo_process.DecodingEndedError):
+        return None
+    scale = decoded.picture.width / decoded.width
+    return _around(decoded.picture, one.face, scale)
+
+
+def _still(file: bytes) -> Image.Image | None:
+    """Return a still, which Homeward's own scanner has coded from pixels; None if it is none."""
+    try:
+        with Image.open(io.BytesIO(file), formats=("JPEG",)) as picture:
+            if picture.width > _LARGEST_STILL[0] or picture.height > _LARGEST_STILL[1]:
+                return None
+            return picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError):  # what Pillow raises on a damaged one
+        return None
+
+
+def _around(photo: Image.Image, face: BoundingBox | None, scale: float) -> Image.Image:
+    if face is None or face.width <= 0 or face.height <= 0:
+        return photo
+    margin = _FACE_MARGIN * max(face.width, face.height)
+    left, top = (face.x - margin) * scale, (face.y - margin) * scale
+    right = (face.x + face.width + margin) * scale
+    bottom = (face.y + face.height + margin) * scale
+    box = (
+        max(0, round(left)),
+        max(0, round(top)),
+        min(photo.width, round(right)),
+        min(photo.height, round(bottom)),
+    )
+    return photo.crop(box) if box[0] < box[2] and box[1] < box[3] else photo
+
+
+def _grid(panels: Sequence[_Panel], rows: int) -> list[Image.Image]:
+    """Return small panels in rows, as one picture; nothing for none."""
+    if not panels:
+        return []
+    size, across = _SMALL[rows], -(-len(panels) // rows)
+    lines = [
+        [_block(one, size) for one in panels[at : at + across]]
+        for at in range(0, len(panels), across)
+    ]
+    grid = Image.new("RGB", (max(map(_across, lines)), _LARGE.panel), _GROUND)
+    for number, line in enumerate(lines):
+        _put(grid, line, number * (size.panel + _GAP))
+    return [grid]
+
+
+def _beside(large: Sequence[Image.Image], grid: Sequence[Image.Image]) -> Image.Image:
+    blocks = [*large, *grid]
+    canvas = Image.new("RGB", (_across(blocks), _LARGE.panel), _GROUND)
+    _put(canvas, blocks, 0)
+    return canvas
+
+
+def _put(canvas: Image.Image, blocks: Sequence[Image.Image], y: int) -> None:
+    x = 0
+    for block in blocks:
+        canvas.paste(block, (x, y))
+        x += block.width + _GAP
+
+
+def _across(blocks: Sequence[Image.Image]) -> int:
+    return sum(one.width for one in blocks) + _GAP * (len(blocks) - 1)
+
+
+def _block(panel: _Panel, size: _Size) -> Image.Image:
+    """Return a picture under its label."""
+    picture = _fitted(panel.picture, size) if panel.picture else None
+    typeface = typeface_for([panel.label])
+    text, font = typeface.writable(panel.label), typeface.font(size.points)
+    while text and font.getlength(text) > size.widest:
+        text = text[:-1]
+    width = max(round(font.getlength(text)) + 4, picture.width if picture else 0)
+    block = Image.new("RGB", (width, size.panel), _GROUND)
+    ImageDraw.Draw(block).text((2, 2), text, panel.ink, font)
+    if picture is not None:
+        block.paste(picture, (0, size.label))
+    return block
+
+
+def _fitted(picture: Image.Image, size: _Size) -> Image.Image:
+    height = size.panel - size.label
+    scale = min(size.widest / picture.width, height / picture.height, _LARGEST_SCALE)
+    fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(fitted, Image.Resampling.LANCZOS)

@@ -1,0 +1,1 @@
+"""The contact sheet of a subject: what was found, where, when, and what was not searched."""

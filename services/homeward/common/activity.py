@@ -1,0 +1,48 @@
+"""What is counted of searches and candidates: names of figures, which two services share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+SEARCHES = "searches"
+CANDIDATES = "candidates"
+
+
+class SearchFigure(StrEnum):
+    """Figures of a search that has ended."""
+
+    SEARCHES = "searches"
+    EVERYTHING = "everything"
+    AUTHORISED = "authorised"
+    REFUSED = "refused"
+    LAPSED = "lapsed"
+    AWAITED = "awaited"
+    REQUESTED_SECONDS = "requested_seconds"
+    SEARCHED_SECONDS = "searched_seconds"
+    FOOTAGE = "footage"
+    FACES = "faces"
+    APPEARANCES = "appearances"
+    DISCARDED = "discarded"
+    INCOMPARABLE = "incomparable"
+
+
+class CandidateFigure(StrEnum):
+    """Figures of a candidate, each by policy; beside them, one of its state."""
+
+    PROMISED = "promised"
+    """Candidates that came with what the policy promised."""
+    PROMISED_VALUE = "promised_value"
+    PROMISED_LOW = "promised_low"
+    PROMISED_HIGH = "promised_high"
+    APPROVED = "approved"
+
+
+def of_policy(policy_id: str, figure: str) -> str:
+    """Return the name of a figure of a policy."""
+    return f"{figure} {policy_id}"
+
+
+def policy_and_figure(name: str) -> tuple[str, str]:
+    """Return what `of_policy` was given."""
+    figure, _, policy_id = name.partition(" ")
+    return policy_id, figure

@@ -1,0 +1,1 @@
+"""How much Homeward was used, as auditors are told."""

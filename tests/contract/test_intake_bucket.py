@@ -1,0 +1,71 @@
+"""Recordings under a prefix of a bucket, read from a real store."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from minio import Minio
+
+from engines import S3Account
+from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.intake.bucket import Bucket, Record
+from homeward.cli.intake.facts import SideCar
+
+
+@pytest.fixture
+def bucket(s3_account: S3Account, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bucket with recordings in it; the environment has the key to it."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_account.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_account.secret_key)
+    client = Minio(
+        s3_account.endpoint.removeprefix("http://"),
+        access_key=s3_account.access_key,
+        secret_key=s3_account.secret_key,
+        secure=False,
+    )
+    name = f"exports-{uuid4()}"
+    client.make_bucket(name)
+    for key, content in {
+        "cctv/hall/b.mp4": b"another recording",
+        "cctv/gate/a.mp4": b"a recording",
+        "cctv/gate/a.mp4.json": b'{"startTime": "2026-06-20T10:00:00Z"}',
+        "other/c.mp4": b"somebody else's",
+    }.items():
+        client.put_object(name, key, io.BytesIO(content), len(content))
+    return name
+
+
+def test_recordings_are_read_with_what_lies_beside_them(
+    s3_account: S3Account, bucket: str, tmp_path: Path
+) -> None:
+    opened = Bucket.opened(f"s3://{bucket}/cctv", s3_account.endpoint)
+    found = opened.objects()
+    record = Record(tmp_path)
+    path = record.room("a.mp4")
+
+    opened.fetch(found[0], path)
+
+    assert [str(one.place) for one in found] == ["gate/a.mp4", "hall/b.mp4"]
+    assert path.read_bytes() == b"a recording"
+    start = datetime(2026, 6, 20, 10, tzinfo=UTC)
+    assert [opened.side_car(one) for one in found] == [SideCar(None, start), None]
+    assert list(record.room("b.mp4").parent.iterdir()) == []
+
+
+def test_a_bucket_that_is_not_there_is_told(s3_account: S3Account, bucket: str) -> None:  # noqa: ARG001 - sets the key
+    with pytest.raises(CliError) as refused:
+        Bucket.opened("s3://homeward-no-such-bucket", s3_account.endpoint).objects()
+
+    assert refused.value.exit_code is ExitCode.PRECONDITION
+
+
+def test_what_was_dealt_with_is_kept(tmp_path: Path) -> None:
+    record = Record(tmp_path)
+
+    assert record.read() == {}
+    record.write({"cctv/gate/a.mp4": "etag"})
+    assert Record(tmp_path).read() == {"cctv/gate/a.mp4": "etag"}

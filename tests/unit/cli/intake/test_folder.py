@@ -1,0 +1,124 @@
+"""A folder that a recorder exports into."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from homeward.cli.intake.folder import Folder, Resting
+
+TODAY = date(2026, 11, 29)
+
+
+class Seconds:
+    """A clock."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def write(folder: Path, place: str, content: bytes = b"a recording") -> Path:
+    path = folder / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def places(folder: Folder) -> list[str]:
+    return [str(one.place) for one in folder.files()]
+
+
+def test_a_file_that_is_written_to_is_not_at_rest(tmp_path: Path) -> None:
+    path, clock, folder = write(tmp_path, "a.mp4"), Seconds(), Folder(tmp_path)
+    resting = Resting(timedelta(seconds=60), clock)
+    at_rest = []
+
+    for seconds in (0, 30, 60, 90):  # appended to before each look but the last
+        clock.now = 1000 + seconds
+        at_rest.append(len(resting.at_rest(folder.files())))
+        if seconds < 90:
+            path.write_bytes(path.read_bytes() + b"more")
+    clock.now += 59
+    just_before = resting.at_rest(folder.files())
+    clock.now += 1
+    after = resting.at_rest(folder.files())
+
+    assert at_rest == [0, 0, 0, 0]
+    assert (just_before, [str(one.place) for one in after]) == ([], ["a.mp4"])
+
+
+def test_a_file_that_another_one_takes_the_place_of_rests_anew(tmp_path: Path) -> None:
+    write(tmp_path, "a.mp4")
+    clock, folder = Seconds(), Folder(tmp_path)
+    resting = Resting(timedelta(seconds=60), clock)
+    resting.at_rest(folder.files())
+    clock.now += 60
+    write(tmp_path, "b.part", b"another one").replace(tmp_path / "a.mp4")
+
+    assert resting.at_rest(folder.files()) == []
+
+
+def test_what_is_no_finished_recording_is_left_alone(tmp_path: Path) -> None:
+    for place in (
+        *("gate/b.mp4", "a.mp4", "done/2026-11-28/c.mp4", "failed/d.mp4", ".hidden/e.mp4"),
+        *(".f.mp4", "~g.mp4", "h.mp4.part", "i.TMP", "a.mp4.json", "j.crdownload"),
+    ):
+        write(tmp_path, place)
+    write(tmp_path, "empty.mp4", b"")
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "a.mp4")
+    (tmp_path / "linked").symlink_to(tmp_path / "gate")
+
+    assert places(Folder(tmp_path)) == ["a.mp4", "gate/b.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "taken"),
+    [
+        ({"only": ["*.mp4", "*.mkv"]}, ["a.MP4", "b.mkv"]),
+        ({"side_car_first": True}, ["c.avi"]),
+    ],
+)
+def test_only_what_is_asked_for_is_taken(
+    tmp_path: Path, folder: dict[str, object], taken: list[str]
+) -> None:
+    for place in ("a.MP4", "b.mkv", "c.avi", "c.avi.json"):
+        write(tmp_path, place)
+
+    assert places(Folder(tmp_path, **folder)) == taken  # type: ignore[arg-type]
+
+
+def test_what_is_dealt_with_moves_with_its_side_car(tmp_path: Path) -> None:
+    for place in ("gate/a.mp4", "gate/a.mp4.json", "b.mp4", "done/2026-11-29/gate/a.mp4"):
+        write(tmp_path, place)
+    folder = Folder(tmp_path)
+    b, a = folder.files()
+
+    done = folder.move_to_done(a, TODAY)
+    failed = folder.move_to_failed(b, ["error: no recording", "advice: export it again"])
+
+    assert done == tmp_path / "done/2026-11-29/gate/a-2.mp4"
+    assert (tmp_path / "done/2026-11-29/gate/a-2.mp4.json").exists()
+    assert failed == tmp_path / "failed/b.mp4"
+    assert (tmp_path / "failed/b.mp4.txt").read_text() == (
+        "error: no recording\nadvice: export it again\n"
+    )
+    assert places(folder) == []
+
+
+def test_what_was_taken_in_long_ago_is_removed(tmp_path: Path) -> None:
+    for place in ("2026-11-21/gate/a.mp4", "2026-11-22/b.mp4", "2026-99-99/c", "other/d.mp4"):
+        write(tmp_path, f"done/{place}")
+
+    gone = Folder(tmp_path).remove_done(TODAY, 7)
+
+    assert [one.name for one in gone] == ["2026-11-21"]
+    assert sorted(path.name for path in (tmp_path / "done").iterdir()) == [
+        "2026-11-22",
+        "2026-99-99",
+        "other",
+    ]

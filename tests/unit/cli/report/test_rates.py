@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from homeward.cli.report.rates import Comparison, Interval, Verdict, wilson
+
+PROMISED = Interval(0.001, 0.0005, 0.002)
+
+
+@pytest.mark.parametrize(
+    ("count", "trials", "low", "high"),
+    # Newcombe 1998, Statistics in Medicine 17, table I, method 3.
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_intervals_are_those_that_were_published(
+    count: int, trials: int, low: float, high: float
+) -> None:
+    made = wilson(count, trials)
+
+    assert (round(made.low, 4), round(made.high, 4)) == (low, high)
+
+
+def test_the_interval_holds_the_true_rate_nearly_as_often_as_it_says() -> None:
+    rng = random.Random(7)
+    rates = [wilson(sum(rng.random() < 0.02 for _ in range(400)), 400) for _ in range(1000)]
+
+    assert 0.92 < sum(one.low <= 0.02 <= one.high for one in rates) / 1000 < 0.985
+
+
+@pytest.mark.parametrize(
+    ("wrong", "not_judged", "verdict"),
+    [
+        (2, 0, Verdict.KEPT),
+        (2, 30, Verdict.NOT_BROKEN),
+        (20, 0, Verdict.NOT_BROKEN),
+        (28, 0, Verdict.NOT_BROKEN),
+        (29, 0, Verdict.BROKEN),
+        (31, 900, Verdict.BROKEN),
+    ],
+)
+def test_a_promise_is_broken_when_chance_does_not_explain_it(
+    wrong: int, not_judged: int, verdict: Verdict
+) -> None:
+    assert Comparison(10_000, wrong, not_judged, PROMISED).verdict is verdict
+
+
+def test_without_comparisons_or_a_promise_nothing_is_said() -> None:
+    assert Comparison(0, 0, 0, PROMISED).verdict is Verdict.UNKNOWN
+    assert Comparison(100, 50, 0, None).verdict is Verdict.UNKNOWN
+
+
+def test_more_candidates_than_appearances_are_a_rate_of_one() -> None:
+    observed = Comparison(3, 5, 0, PROMISED).observed
+
+    assert observed is not None
+    assert observed.value == 1
