@@ -254,7 +254,7 @@ async def test_whatever_may_be_a_face_is_asked_for_to_be_blurred(
 async def test_large_pictures_come_in_messages_that_are_taken(
     finder: GrpcFaceFinder, service: FakeEmbedding
 ) -> None:
-    found = await finder.find_everybody([np.zeros((1280, 1200, 3), np.uint8)] * 8)
+    found = await finder.find_everybody([np.zeros((1000, 800, 3), np.uint8)] * 8)
 
     assert len(found) == 8
     assert service.answers_left == 10_000 - 8
