@@ -121,7 +121,6 @@ _ADVICE: Mapping[str, str] = {
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
     "PHOTO_NOT_FOUND": "`homeward subject show ID` shows which photographs there are",
     "PHOTO_LIMIT": "the subject has as many photographs as help a search",
-    "PHOTO_NOT_FOUND": "`homeward subject show ID` lists its photographs",
     "NO_OPEN_SUBJECTS": "enrol somebody with `homeward subject add`",
     "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",
     "SIGHTING_NOT_CONFIRMED": "first `homeward sighting review ID --confirm`",

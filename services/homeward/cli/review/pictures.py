@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from PIL import Image, ImageDraw
 
 from homeward.api.common.v1.types_pb2 import BoundingBox
 from homeward.cli import photo_process
 from homeward.cli.review.evidence import Evidence, Photograph, Still
-from homeward.cli.typeface import typeface_for
+from homeward.cli.typeface import Font, Typeface, typeface_for
 from homeward.core import photos
 
 _GAP = 8
@@ -72,10 +73,13 @@ class Studio:
         gone = [_Panel("Still: gone", None)]
         best = [_panel(one, "Still ") for one in evidence.stills if one.best][:1] or gone
         stills = [_panel(one) for one in evidence.stills if not one.best]
-        large = [_block(one, _LARGE) for one in (*references[:1], *best)]
-        small = [*references[1:], *rivals, *stills]
-        drawn = [_beside(large, _grid(small, rows)) for rows in _SMALL]
-        return max(drawn, key=lambda one: min(shape[0] / one.width, shape[1] / one.height, 1.0))
+        large, small = [*references[:1], *best], [*references[1:], *rivals, *stills]
+
+        def scale(rows: int) -> float:
+            width = _across(_widths(large, _LARGE)) + _GAP + _grid_width(small, rows)
+            return min(shape[0] / width, shape[1] / _LARGE.panel, 1.0)
+
+        return _beside([_block(one, _LARGE) for one in large], _grid(small, max(_SMALL, key=scale)))
 
     def _photograph(self, one: Photograph) -> Image.Image | None:
         """Return a reference photograph around its face; None if it cannot be decoded.
@@ -133,20 +137,27 @@ def _grid(panels: Sequence[_Panel], rows: int) -> list[Image.Image]:
     """Return small panels in rows, as one picture; nothing for none."""
     if not panels:
         return []
-    size, across = _SMALL[rows], -(-len(panels) // rows)
-    lines = [
-        [_block(one, size) for one in panels[at : at + across]]
-        for at in range(0, len(panels), across)
-    ]
-    grid = Image.new("RGB", (max(map(_across, lines)), _LARGE.panel), _GROUND)
-    for number, line in enumerate(lines):
-        _put(grid, line, number * (size.panel + _GAP))
+    grid = Image.new("RGB", (_grid_width(panels, rows), _LARGE.panel), _GROUND)
+    for number, line in enumerate(_in_rows(panels, rows)):
+        blocks = [_block(one, _SMALL[rows]) for one in line]
+        _put(grid, blocks, number * (_SMALL[rows].panel + _GAP))
     return [grid]
+
+
+def _grid_width(panels: Sequence[_Panel], rows: int) -> int:
+    lines = _in_rows(panels, rows)
+    return max((_across(_widths(line, _SMALL[rows])) for line in lines), default=0)
+
+
+def _in_rows(panels: Sequence[_Panel], rows: int) -> list[Sequence[_Panel]]:
+    across = -(-len(panels) // rows) or 1
+    return [panels[at : at + across] for at in range(0, len(panels), across)]
 
 
 def _beside(large: Sequence[Image.Image], grid: Sequence[Image.Image]) -> Image.Image:
     blocks = [*large, *grid]
-    canvas = Image.new("RGB", (_across(blocks), _LARGE.panel), _GROUND)
+    width = _across([one.width for one in blocks])
+    canvas = Image.new("RGB", (width, _LARGE.panel), _GROUND)
     _put(canvas, blocks, 0)
     return canvas
 
@@ -158,27 +169,49 @@ def _put(canvas: Image.Image, blocks: Sequence[Image.Image], y: int) -> None:
         x += block.width + _GAP
 
 
-def _across(blocks: Sequence[Image.Image]) -> int:
-    return sum(one.width for one in blocks) + _GAP * (len(blocks) - 1)
+def _across(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _widths(panels: Sequence[_Panel], size: _Size) -> list[int]:
+    return [_width(one, size) for one in panels]
+
+
+def _width(panel: _Panel, size: _Size) -> int:
+    """Return how wide a picture and its label are."""
+    _, label = _label(panel.label, size)
+    return max(label, _fitting(panel.picture, size)[0] if panel.picture else 0)
 
 
 def _block(panel: _Panel, size: _Size) -> Image.Image:
     """Return a picture under its label."""
-    picture = _fitted(panel.picture, size) if panel.picture else None
-    typeface = typeface_for([panel.label])
-    text, font = typeface.writable(panel.label), typeface.font(size.points)
-    while text and font.getlength(text) > size.widest:
-        text = text[:-1]
-    width = max(round(font.getlength(text)) + 4, picture.width if picture else 0)
-    block = Image.new("RGB", (width, size.panel), _GROUND)
+    block = Image.new("RGB", (_width(panel, size), size.panel), _GROUND)
+    text, _ = _label(panel.label, size)
+    font = _font(typeface_for([text]), size.points)
     ImageDraw.Draw(block).text((2, 2), text, panel.ink, font)
-    if picture is not None:
-        block.paste(picture, (0, size.label))
+    if panel.picture is not None:
+        fitted = panel.picture.resize(_fitting(panel.picture, size), Image.Resampling.LANCZOS)
+        block.paste(fitted, (0, size.label))
     return block
 
 
-def _fitted(picture: Image.Image, size: _Size) -> Image.Image:
+@lru_cache(maxsize=256)
+def _label(text: str, size: _Size) -> tuple[str, int]:
+    """Return as much of a label as there is room for, and its width."""
+    typeface = typeface_for([text])
+    shown, font = typeface.writable(text), _font(typeface, size.points)
+    while shown and font.getlength(shown) > size.widest:
+        shown = shown[:-1]
+    return shown, round(font.getlength(shown)) + 4
+
+
+@lru_cache(maxsize=16)
+def _font(typeface: Typeface, points: int) -> Font:
+    return typeface.font(points)
+
+
+def _fitting(picture: Image.Image, size: _Size) -> tuple[int, int]:
+    """Return the size in which a picture fits into a panel."""
     height = size.panel - size.label
     scale = min(size.widest / picture.width, height / picture.height, _LARGEST_SCALE)
-    fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(fitted, Image.Resampling.LANCZOS)
+    return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
