@@ -38,11 +38,6 @@ class _Size:
 
 
 _LARGE = _Size(panel=400, label=32, points=22, widest=520)
-_SMALL = {
-    rows: _Size((_LARGE.panel - _GAP * (rows - 1)) // rows, 22, 16, 520 // rows)
-    for rows in (1, 2, 3)
-}
-"""By how many rows of small panels stand beside the large ones."""
 _USUAL_SHAPE = (1600, 900)
 
 
@@ -65,8 +60,8 @@ class Studio:
         Args:
             evidence: What to draw: after the two large ones come the other photographs, those of
                 rivals, and the other stills.
-            shape: Width and height of where it is shown: the small ones stand in as many rows as
-                have it shown largest.
+            shape: Width and height of where it is shown: the small ones stand where they leave
+                the others largest.
         """
         references = [_Panel(one.name, self._photograph(one)) for one in evidence.references]
         rivals = [_Panel(one.name, self._photograph(one), _RIVAL_INK) for one in evidence.rivals]
@@ -75,11 +70,11 @@ class Studio:
         stills = [_panel(one) for one in evidence.stills if not one.best]
         large, small = [*references[:1], *best], [*references[1:], *rivals, *stills]
 
-        def scale(rows: int) -> float:
-            width = _across(_widths(large, _LARGE)) + _GAP + _grid_width(small, rows)
-            return min(shape[0] / width, shape[1] / _LARGE.panel, 1.0)
+        def scale(layout: _Layout) -> float:
+            width, height = layout.size(large, small)
+            return min(shape[0] / width, shape[1] / height, 1.0)
 
-        return _beside([_block(one, _LARGE) for one in large], _grid(small, max(_SMALL, key=scale)))
+        return max(_LAYOUTS if small else _LAYOUTS[:1], key=scale).drawn(large, small)
 
     def _photograph(self, one: Photograph) -> Image.Image | None:
         """Return a reference photograph around its face; None if it cannot be decoded.
@@ -133,20 +128,48 @@ def _around(photo: Image.Image, face: BoundingBox | None, scale: float) -> Image
     return photo.crop(box) if box[0] < box[2] and box[1] < box[3] else photo
 
 
-def _grid(panels: Sequence[_Panel], rows: int) -> list[Image.Image]:
-    """Return small panels in rows, as one picture; nothing for none."""
-    if not panels:
-        return []
-    grid = Image.new("RGB", (_grid_width(panels, rows), _LARGE.panel), _GROUND)
-    for number, line in enumerate(_in_rows(panels, rows)):
-        blocks = [_block(one, _SMALL[rows]) for one in line]
-        _put(grid, blocks, number * (_SMALL[rows].panel + _GAP))
-    return [grid]
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where the small panels stand: beside the large ones or below them, in some rows."""
+
+    rows: int
+    panel: _Size
+    below: bool = False
+
+    def size(self, large: Sequence[_Panel], small: Sequence[_Panel]) -> tuple[int, int]:
+        """Return the width and height of the picture."""
+        pair, grid = _across(_widths(large, _LARGE)), self._grid_width(small)
+        if not small:
+            return pair, _LARGE.panel
+        if self.below:
+            return max(pair, grid), _LARGE.panel + self.rows * (self.panel.panel + _GAP)
+        return pair + _GAP + grid, _LARGE.panel
+
+    def drawn(self, large: Sequence[_Panel], small: Sequence[_Panel]) -> Image.Image:
+        """Return the picture."""
+        canvas = Image.new("RGB", self.size(large, small), _GROUND)
+        x = _put(canvas, [_block(one, _LARGE) for one in large], 0, 0)
+        left, top = (0, _LARGE.panel + _GAP) if self.below else (x, 0)
+        for number, line in enumerate(_in_rows(small, self.rows)):
+            blocks = [_block(one, self.panel) for one in line]
+            _put(canvas, blocks, left, top + number * (self.panel.panel + _GAP))
+        return canvas
+
+    def _grid_width(self, panels: Sequence[_Panel]) -> int:
+        lines = _in_rows(panels, self.rows)
+        return max((_across(_widths(line, self.panel)) for line in lines), default=0)
 
 
-def _grid_width(panels: Sequence[_Panel], rows: int) -> int:
-    lines = _in_rows(panels, rows)
-    return max((_across(_widths(line, _SMALL[rows])) for line in lines), default=0)
+def _beside(rows: int) -> _Layout:
+    panel = (_LARGE.panel - _GAP * (rows - 1)) // rows
+    return _Layout(rows, _Size(panel, 22, 16, _LARGE.widest // rows))
+
+
+_LAYOUTS = (
+    *(_beside(rows) for rows in (1, 2, 3)),
+    *(_Layout(rows, _Size(196, 22, 16, 260), below=True) for rows in (1, 2)),
+)
+"""Of these that one is taken in which everything is shown largest; the first of equals."""
 
 
 def _in_rows(panels: Sequence[_Panel], rows: int) -> list[Sequence[_Panel]]:
@@ -154,19 +177,12 @@ def _in_rows(panels: Sequence[_Panel], rows: int) -> list[Sequence[_Panel]]:
     return [panels[at : at + across] for at in range(0, len(panels), across)]
 
 
-def _beside(large: Sequence[Image.Image], grid: Sequence[Image.Image]) -> Image.Image:
-    blocks = [*large, *grid]
-    width = _across([one.width for one in blocks])
-    canvas = Image.new("RGB", (width, _LARGE.panel), _GROUND)
-    _put(canvas, blocks, 0)
-    return canvas
-
-
-def _put(canvas: Image.Image, blocks: Sequence[Image.Image], y: int) -> None:
-    x = 0
+def _put(canvas: Image.Image, blocks: Sequence[Image.Image], x: int, y: int) -> int:
+    """Put blocks beside each other, and return where the next one would be."""
     for block in blocks:
         canvas.paste(block, (x, y))
         x += block.width + _GAP
+    return x
 
 
 def _across(widths: Sequence[int]) -> int:
