@@ -80,7 +80,9 @@ class Shown:
     lines: Sequence[str]
     """What is written under it, after how high the face is."""
     best: bool = False
-    """Whether it is the one that is most alike."""
+    """Whether it is the one that is most alike, which is shown whole as well."""
+    face: Box | None = None
+    """The face in the still, which it is cut around; all of it without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def drawn(sheet: Sheet) -> Image.Image:
             *_rows(list(references), _COLUMNS_OF_REFERENCES, typeface),
             _heading(f"STILLS OF THE RECORDING, IN ORDER OF TIME: {len(sheet.stills)}", typeface),
             *_rows(list(stills), _COLUMNS_OF_STILLS, typeface),
+            *_whole(sheet.stills, typeface),
             _Text([(line, _TEXT, _INK) for line in sheet.notes], WIDTH - 2 * _EDGE, typeface),
         ]
     notice = _Text([(NOTICE, _TEXT, _NOTICE_INK)], WIDTH - 2 * _EDGE, typeface)
@@ -229,10 +232,25 @@ def _still(one: Shown) -> _Pictured:
     """Return a still as large as it goes into its place: by a whole number, or made smaller."""
     if not one.image:
         return _Pictured(None, ["This still is gone.", *one.lines], one.best)
-    picture = _opened(one.image, "still").picture
-    fits = min(_column_width(_COLUMNS_OF_STILLS) / picture.width, _MOST_HIGH / picture.height)
-    scale = min(int(fits), _LARGEST_SCALE) if fits >= 1 else fits
+    picture = _cut(_opened(one.image, "still"), one.face)
+    scale = _whole_scale(picture, _column_width(_COLUMNS_OF_STILLS))
     return _Pictured(_scaled(picture, scale), [_size(one, scale), *one.lines], one.best)
+
+
+def _whole(stills: Sequence[Shown], typeface: Typeface) -> list[_Part]:
+    """Return the most alike still with the clothes and what is around, if it is cut above."""
+    best = [one for one in stills if one.best or len(stills) == 1]
+    if not best or not best[0].image or best[0].face is None:
+        return []
+    picture = _opened(best[0].image, "still").picture
+    scale = _whole_scale(picture, WIDTH - 2 * _EDGE)
+    shown = _Pictured(_scaled(picture, scale), [_size(best[0], scale)], best=False)
+    return [_heading("THE MOST ALIKE STILL, WHOLE", typeface), *_rows([shown], 1, typeface)]
+
+
+def _whole_scale(picture: Image.Image, width: int) -> float:
+    fits = min(width / picture.width, _MOST_HIGH / picture.height)
+    return min(int(fits), _LARGEST_SCALE) if fits >= 1 else fits
 
 
 def _size(one: Shown, scale: float) -> str:

@@ -156,6 +156,7 @@ def _stills(answer: sighting_service_pb2.GetSightingResponse) -> list[Shown]:
                 else "Score below the threshold",
             ),
             best=still.offset == sighting.best_shot_offset and len(answer.stills) > 1,
+            face=_box(still.face_box) if still.HasField("face_box") else None,
         )
         for still, image in zip(sighting.stills, answer.stills, strict=True)
     ]

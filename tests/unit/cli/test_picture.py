@@ -118,6 +118,23 @@ def test_a_still_is_enlarged_by_a_whole_number_that_is_told(
     assert f"Face 30 pixels high in the recording, {told}" in " ".join(written)
 
 
+def test_stills_are_cut_around_the_face_and_the_best_one_is_shown_whole(written: list[str]) -> None:
+    still = Image.new("RGB", (400, 600), BLUE)
+    pink = (250, 0, 250)
+    still.paste(pink, (150, 100, 250, 200))
+    shown = Shown(png_of(still), 100, [], best=True, face=Box(150, 100, 100, 100))
+
+    made = picture.drawn(sheet(stills=[shown, Shown(plain(90, 90, GREEN), 30, ["S"])]))
+
+    texts = " ".join(written)
+    assert "THE MOST ALIKE STILL, WHOLE" in texts
+    assert "Face 100 pixels high in the recording, shown 2 times as large" in texts
+    scale = 560 / 600
+    assert share(made, pink) * made.width * made.height / 1e6 == pytest.approx(
+        200**2 + (100 * scale) ** 2, rel=0.05
+    )
+
+
 def test_six_stills_and_all_references_are_shown() -> None:
     colours = [(10 * n, 200, 100) for n in range(1, 10)]
     made = picture.drawn(
