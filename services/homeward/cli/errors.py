@@ -119,6 +119,7 @@ _ADVICE: Mapping[str, str] = {
     "RETENTION_UNSAFE": "tell the operator: the object store must forget what is deleted",
     "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
+    "PHOTO_NOT_FOUND": "`homeward subject show ID` shows which photographs there are",
     "PHOTO_LIMIT": "the subject has as many photographs as help a search",
     "NO_OPEN_SUBJECTS": "enrol somebody with `homeward subject add`",
     "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",

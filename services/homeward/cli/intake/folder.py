@@ -20,8 +20,9 @@ REASON_SUFFIX = ".txt"
 UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".download")
 """Endings of names that programs give to what they have not written whole."""
 
-Look = tuple[int, int, int]
-"""Size, time of the last change, and number of a file: what changes when it is written."""
+Look = tuple[int, int]
+"""Size of a file and time of its last change. Not its number, which changes by itself on some
+network shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Folder:
             with suppress(FileNotFoundError):  # moved away meanwhile
                 stat = path.stat()
                 if stat.st_size:
-                    look = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+                    look = (stat.st_size, stat.st_mtime_ns)
                     place = PurePosixPath(path.relative_to(self.path).as_posix())
                     found.append(Found(path, place, look))
         return sorted(found, key=lambda one: one.place)
@@ -108,7 +109,7 @@ class Folder:
             stat = one.path.stat()
         except FileNotFoundError:
             return False
-        return (stat.st_size, stat.st_mtime_ns, stat.st_ino) == one.look
+        return (stat.st_size, stat.st_mtime_ns) == one.look
 
     def side_car(self, one: Found) -> SideCar | None:
         """Return what lies beside a file; None for nothing.
@@ -143,16 +144,22 @@ class Folder:
         draft.replace(reason)
         return target
 
-    def remove_done(self, today: date, keep_days: int) -> list[Path]:
-        """Remove what was taken in more than some days ago; return the folders of those days."""
-        gone = []
+    def done_before(self, today: date, keep_days: int) -> list[Path]:
+        """Return the folders of what was taken in more than some days ago."""
+        found = []
         for folder in sorted((self.path / DONE).glob("????-??-??")):
             with suppress(ValueError):  # somebody else's folder
                 if today - date.fromisoformat(folder.name) > timedelta(days=keep_days):
-                    for path in sorted(folder.rglob("*"), reverse=True):
-                        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-                    folder.rmdir()
-                    gone.append(folder)
+                    found.append(folder)
+        return found
+
+    def remove_done(self, today: date, keep_days: int) -> list[Path]:
+        """Remove what was taken in more than some days ago; return the folders of those days."""
+        gone = self.done_before(today, keep_days)
+        for folder in gone:
+            for path in sorted(folder.rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+            folder.rmdir()
         return gone
 
     def _move(self, one: Found, below: Path) -> Path:
