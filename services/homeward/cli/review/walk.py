@@ -161,8 +161,8 @@ class Walk:
             return True
         except KeyboardInterrupt:
             terminal.tell(
-                f"Whether your decision on sighting {prepared.sighting_id} is recorded is not known:"
-                " start again, and it is shown if it is not."
+                f"Whether your decision on sighting {prepared.sighting_id} is recorded is not"
+                " known: start again, and it is shown if it is not."
             )
             raise
         self._supply.is_done(prepared.sighting_id)
