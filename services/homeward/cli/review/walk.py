@@ -151,6 +151,7 @@ class Walk:
                 return
 
     def _decide(self, prepared: Prepared, decision: str) -> bool:
+        self._supply.calm()
         try:
             decided = self._desk.send(prepared.sighting_id, decision, self._reason)
         except CallError as refusal:

@@ -22,7 +22,7 @@ from homeward.core.export_package import (
 )
 from homeward.core.export_summary import summary_of
 from homeward.matching.policies.catalogue import Policies
-from homeward.matching.sightings.model import Sighting
+from homeward.matching.sightings.model import Sighting, SightingStill
 from homeward.matching.subjects.photos import photo_key
 from homeward.matching.subjects.records import SubjectRecords
 from homeward.matching.use_records import Events, event_entry, finding_entry, policy_entries
@@ -116,6 +116,11 @@ class Exports:
     ) -> SealedPackage:
         """Return what the package of a confirmed sighting is made of, signed.
 
+        Args:
+            sighting: The sighting.
+            stills: Of its `given_stills`, in their order; empty bytes for those that are gone.
+            order: What is asked for.
+
         Raises:
             FailedPreconditionError: `AUDIT_KEY_MISSING`.
             InvalidArgumentError: `FIELD_INVALID`: the clip is not one that was made of it.
@@ -126,6 +131,9 @@ class Exports:
         touching = await events.touching(
             [f"sighting/{sighting.sighting_id}"], since=sighting.create_time
         )
+        held = [
+            (one, data) for one, data in zip(sighting.given_stills, stills, strict=True) if data
+        ]
         content: dict[str, Any] = {
             "format": FORMAT,
             "make_time": format_time(self._clock.now()),
@@ -134,6 +142,9 @@ class Exports:
             "purpose": caller.purpose if caller else "",
             "approved": sighting.approved,
             "sighting": _sighting_entry(sighting),
+            "stills": [
+                _still_entry(number, one, sighting) for number, (one, _) in enumerate(held, 1)
+            ],
             "subject": await self._subject(sighting),
             "policies": [
                 one
@@ -146,7 +157,7 @@ class Exports:
         }
         summary = summary_of(content).encode()
         files = [
-            *(_file(still_name(number), still) for number, still in enumerate(stills, 1)),
+            *(_file(still_name(number), data) for number, (_, data) in enumerate(held, 1)),
             _file(SUMMARY, summary),
         ]
         if content["clip"]:
@@ -156,7 +167,7 @@ class Exports:
             )
         manifest = canonical({**content, "files": files})
         return SealedPackage(
-            stills=tuple(stills),
+            stills=tuple(data for _, data in held),
             summary=summary,
             manifest=manifest,
             note=signer.sign(sealed_text(FORMAT, manifest)),
@@ -214,6 +225,16 @@ def _sighting_entry(sighting: Sighting) -> dict[str, Any]:
         "face_height_px": round(sighting.face_height_px),
         "scan_id": sighting.scan_id,
         "requesters": list(sighting.requesters),
+    }
+
+
+def _still_entry(number: int, still: SightingStill, sighting: Sighting) -> dict[str, Any]:
+    return {
+        "name": still_name(number),
+        "time": format_time(still.time),
+        "recording_ms": _ms(still.offset),
+        "face_height_px": round(still.face_height_px),
+        "best": still.offset == sighting.best_shot_offset,
     }
 
 

@@ -43,8 +43,9 @@ class ExportServicer(export_service_pb2_grpc.ExportServiceServicer):
     ) -> export_service_pb2.SealPackageResponse:
         sighting_id = wire.uuid_text(request.sighting_id, "sighting_id")
         order = _order_from(request)
-        sighting, still = await self._review.export(sighting_id, unapproved=request.unapproved)
-        sealed = await self._exports.seal(sighting, [still], order)
+        sighting, _still = await self._review.export(sighting_id, unapproved=request.unapproved)
+        stills = await self._review.stills(sighting)
+        sealed = await self._exports.seal(sighting, stills, order)
         return export_service_pb2.SealPackageResponse(
             sighting=convert_sightings.to_sighting(sighting, self._review.rules),
             stills=sealed.stills,

@@ -34,6 +34,9 @@ class FakeSupply:
     def next(self, _: Any) -> Prepared | None:
         return self.coming.pop(0) if self.coming else None
 
+    def calm(self) -> None:
+        pass
+
     def is_done(self, sighting_id: str) -> None:
         pass
 
