@@ -7,6 +7,8 @@ INSIGHTFACE := .venv-insightface
 CHECKOV := .venv-checkov
 # Labelled photographs and a footage maker, if there are any: see bench/scan.py.
 SHARED ?= $(wildcard ../shared)
+# A file by one process. Three on two cores: many tests wait. The order of the folders has the long files first.
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo test coverage test-insightface images-check manifests fuzz lint fmt protos bench prove-unretained \
@@ -19,7 +21,7 @@ demo: $(VENV)/.server  ## Find one of six people in street footage made on the s
 	$(BIN)/homeward demo
 
 test: $(VENV)/.dev $(CHECKOV)/.done lint  ## Everything that CI runs
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SPREAD) $(PYTEST_ARGS)
 
 test-insightface: $(INSIGHTFACE)/.done  ## InsightFace's own classes, on a pack and photographs in SHARED
 	@test -n "$(SHARED)" || { echo "make test-insightface: SHARED=FOLDER is not set" >&2; exit 1; }
@@ -35,7 +37,7 @@ fuzz: $(VENV)/.dev  ## Try damaged and hostile recordings and photographs; FUZZ_
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ_ARGS)
 
 coverage: $(VENV)/.dev  ## Which lines the tests run; a page in .coverage-report, PYTEST_ARGS as of test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered \
+	$(BIN)/python -m pytest $(SPREAD) --cov --cov-report=term:skip-covered \
 		--cov-report=html:.coverage-report $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev  ## Format, style, types and import rules

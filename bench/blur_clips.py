@@ -518,23 +518,11 @@ async def main(arguments: Sequence[str]) -> None:
                 running, path.with_suffix(""), (float(first), float(last)), given.frames
             )
             print(json.dumps(figures.told()), flush=True)
-            print(
-                "  visible:",
-                figures.exposed_at[:5],
-                "seen:",
-                figures.seen_at[:8],
-                flush=True,
-            )
+            print("  exposed:", figures.exposed_at[:5], figures.recognised[:5], flush=True)
         for path in given.video:
             figures = await video(running, path, scrfd, given.frames)
             print(json.dumps(figures.told()), flush=True)
-            print(
-                "  visible:",
-                figures.exposed_at[:5],
-                "seen:",
-                figures.seen_at[:8],
-                flush=True,
-            )
+            print("  exposed:", figures.exposed_at[:5], figures.recognised[:5], flush=True)
 
 
 if __name__ == "__main__":

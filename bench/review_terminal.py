@@ -22,6 +22,8 @@ from PIL import Image
 
 PATIENCE = 90.0
 BARS = (8, 16)
+LONGEST = 200
+"""Of what is waited for, characters."""
 READY = re.compile(rb"(?<!, )q quit")
 RECORDED = re.compile(rb"Recorded\. Sighting ([0-9a-f-]{36})")
 SHOWN = re.compile(rb"sighting ([0-9a-f]{8})(?![0-9a-f-])")
@@ -74,7 +76,9 @@ class Terminal:
         """Wait for output after a place; return it and when it had come; None once it has ended."""
         until = time.monotonic() + PATIENCE
         with self._changed:
-            while (found := pattern.search(self.output, since)) is None:
+            start = since
+            while (found := pattern.search(self.output, start)) is None:
+                start = max(since, len(self.output) - LONGEST)  # a picture is long
                 if self.process.poll() is not None and not self._changed.wait(0.5):
                     return None
                 if time.monotonic() > until:

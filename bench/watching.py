@@ -1,15 +1,17 @@
 """Kill NATS, matching and those who follow it, again and again, and count what followers missed.
 
-    python bench/watching.py [SIGHTINGS]
+    python bench/watching.py [SIGHTINGS] [--give-up]
 
 Real NATS, S3 and processes on loopback. Sightings are recorded and then reviewed, each act repeated
 until it is answered, as a scanner and a reviewer do. Meanwhile NATS, matching, `homeward watch`
 (in JSON) and `homeward watch --webhook` are killed (SIGKILL) in turn and started again; the
-receiver refuses one event in five, and takes some whose answer it then withholds.
+receiver refuses one event in five, and takes some whose answer it then withholds. With --give-up a
+review that is not answered is not repeated, so that nobody is left to tell of it.
 
 How it is counted: the feed is read once more when all is quiet. An event is missing if a follower
 has not got it, out of order if its first coming is after that of a later one, and a duplicate if
-its id came before. An act is lost if the feed does not have it.
+its id came before. An act is lost if it was answered and the feed does not have it, and untold if
+the state that a sighting is in is not the last one that the feed has of it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import grpc
 
@@ -58,6 +60,8 @@ T = TypeVar("T")
 
 READY_SECONDS = 90.0
 PORTS = range(20_000, 32_000)
+SWEPT_SECONDS = 180.0
+"""Within which a sweep tells the rest; the lease of a sweeper that was killed lasts a minute."""
 NOBODY = "00000000-0000-4000-8000-00000000ffff"
 DECISIONS = (
     sighting_pb2.REVIEW_DECISION_CONFIRM,
@@ -238,8 +242,10 @@ def finding(number: int, subject_id: str, digest: str, size: int) -> sightings.S
     )
 
 
-def act(matching: str, embedder: str, count: int, told: list[tuple[str, str]]) -> None:
-    """Record sightings and review them; add each act to `told`."""
+def act(
+    matching: str, embedder: str, count: int, told: list[tuple[str, str]], *, give_up: bool
+) -> None:
+    """Record sightings and review them; add each act that was answered to `told`."""
     with grpc.insecure_channel(embedder) as channel:
         model = EmbeddingServiceStub(channel).GetModel(embedding.GetModelRequest()).model
     with grpc.insecure_channel(matching) as channel:
@@ -266,14 +272,21 @@ def act(matching: str, embedder: str, count: int, told: list[tuple[str, str]]) -
             review = sightings.ReviewSightingRequest(
                 sighting_id=name, decision=DECISIONS[number % 3], reviewer="R. Viewer"
             )
-            until_answered(lambda r=review: stub.ReviewSighting(r, timeout=10))
-            told.append((name, STATES[number % 3]))
+            try:
+                if give_up:
+                    stub.ReviewSighting(review, timeout=10)
+                else:
+                    until_answered(lambda r=review: stub.ReviewSighting(r, timeout=10))
+                told.append((name, STATES[number % 3]))
+            except grpc.RpcError:
+                print("a review was given up", flush=True)
             time.sleep(0.1)
 
 
 def main() -> int:
     """Shake it and count."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    numbers = [int(one) for one in sys.argv[1:] if one.isdigit()]
+    count = numbers[0] if numbers else 200
     with tempfile.TemporaryDirectory() as folder, Receiver() as receiver:
         threading.Thread(target=receiver.serve_forever, daemon=True).start()
         data = Path(folder)
@@ -305,7 +318,11 @@ def shake(processes: Processes, receiver: Receiver, data: Path, count: int) -> i
     hook = Follower(lambda: [*words, str(data / "state.json"), "--from-oldest"], environment)
     told: list[tuple[str, str]] = []
     embedder = address(processes.ports["embedding"])
-    acting = threading.Thread(target=act, args=(matching, embedder, count, told))
+    acting = threading.Thread(
+        target=act,
+        args=(matching, embedder, count, told),
+        kwargs={"give_up": "--give-up" in sys.argv},
+    )
     acting.start()
     kills = 0
     began = time.monotonic()
@@ -322,7 +339,42 @@ def shake(processes: Processes, receiver: Receiver, data: Path, count: int) -> i
             kills += 1
     acting.join()
     print(f"{len(told)} acts in {time.monotonic() - began:.0f} s, {kills} kills", flush=True)
-    return settled(follower, hook, receiver, environment, told)
+    began = time.monotonic()
+    while (left := untold(matching, environment)) and time.monotonic() - began < SWEPT_SECONDS:
+        time.sleep(2)
+    print(f"untold: {left}, after {time.monotonic() - began:.0f} s", flush=True)
+    return left or settled(follower, hook, receiver, environment, told)
+
+
+def untold(matching: str, environment: dict[str, str]) -> int:
+    """Return how many sightings are in a state that is not the last one that was told of them."""
+    with grpc.insecure_channel(matching) as channel:
+        stub = SightingServiceStub(channel)
+        which = sightings.ListSightingsRequest(page_size=1000)
+        listed = until_answered(lambda: stub.ListSightings(which, timeout=30))
+        every = sightings.ListRejectionsRequest(page_size=1000)
+        rejected = until_answered(lambda: stub.ListRejections(every, timeout=30))
+    state = sighting_pb2.Sighting.State.Name
+    now = {one.sighting_id: state(one.state) for one in listed.sightings}
+    now |= {one.sighting_id: "STATE_REJECTED" for one in rejected.rejections}
+    last = {
+        one["sighting"]["sightingId"]: one.get("state")
+        for one in whole_feed(environment)
+        if "change" in one
+    }
+    return sum(last.get(name) != held for name, held in now.items())
+
+
+def whole_feed(environment: dict[str, str]) -> list[dict[str, Any]]:
+    """Return all messages that are kept, and a place."""
+    done = subprocess.run(
+        command("watch", "--once", "--from-oldest", "--output", "json"),
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def settled(
@@ -333,14 +385,7 @@ def settled(
     told: list[tuple[str, str]],
 ) -> int:
     """Wait until followers have all that the feed has; print what is missing."""
-    done = subprocess.run(
-        command("watch", "--once", "--from-oldest", "--output", "json"),
-        env=environment,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    every = [json.loads(line) for line in done.stdout.splitlines()]
+    every = whole_feed(environment)
     feed = [one["resumeToken"] for one in every if "change" in one]
     until = time.monotonic() + 120
     while time.monotonic() < until:

@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what has nothing to run on, and begin with what takes longest.
 
     What is for Ceph, MinIO or a Qdrant server alone goes where there is none: a skipped test would
-    be a surprise. With `-n 2` each file is run by one process, which starts what its fixtures need.
+    be a surprise. With `-n 3` each file is run by one process, which starts what its fixtures need.
     """
     unmet = {f"{one}_account" for one in ("minio", "ceph") if one not in s3_servers()}
     unmet |= set() if set(s3_servers()) > {"weed"} else {"s3_server_with_lifecycle"}

@@ -82,6 +82,13 @@ DOCUMENTS: Mapping[str, Shape] = {
     "camera add, camera show, camera update": {"camera": camera_pb2.Camera},
     "camera list": {"cameras": [camera_pb2.Camera]},
     "camera rm, footage rm": {"removed": TEXTS},
+    "export verify": {
+        "holds": bool,
+        "signerKnown": bool,
+        "verifierKey": str,
+        "findings": [{"holds": bool, "sentence": str}],
+        "manifest": (Raw({"type": "object"}), None),
+    },
     "footage add": {
         "footage": [footage_pb2.Footage],
         "alreadyHeld": TEXTS,
@@ -168,7 +175,17 @@ DOCUMENTS: Mapping[str, Shape] = {
         "warnings": TEXTS,
     },
     "sighting clip": {"clip": clip_service_pb2.Clip, "file": str},
-    "sighting export": FACTS_OF_A_SIGHTING,
+    "sighting export": (
+        FACTS_OF_A_SIGHTING,
+        {
+            "file": str,
+            "sha256": str,
+            "verifierKey": str,
+            "recipient": str,
+            "noClipReason": str,
+            "sighting": sighting_pb2.Sighting,
+        },
+    ),
     "sighting list": {
         "sightings": [sighting_pb2.Sighting],
         "lost": sighting_service_pb2.LostSightings,

@@ -19,6 +19,7 @@ from nats.js.errors import NotFoundError
 from PIL import Image
 
 from homeward.embedded.demo_counts import count_engines, count_vectors, own_nats
+from homeward.ingestion.scan.shots import MAX_SHOTS
 from homeward.matching.adapters.engine import connect
 
 if TYPE_CHECKING:
@@ -310,7 +311,8 @@ def test_stores_hold_the_subject_and_their_sightings_and_nothing_of_anybody_else
     vectors = count_vectors(stack.data, stack.environment, collections=counts.collections)
     assert scan.code == code == 0
     assert vectors == {"photo": 1, "subject": 1, "appearance": 1}
-    assert (counts.photographs, counts.stills, counts.unexpected) == (1, 1, 0)
+    assert (counts.photographs, counts.unexpected) == (1, 0)
+    assert 1 < counts.stills <= MAX_SHOTS
     assert (counts.subjects, counts.spans, counts.messages) == (1, 1, 0)
 
 
@@ -364,7 +366,8 @@ def test_closing_a_subject_takes_their_sightings_along(
     stack.run("subject", "close", subject, "--yes")
     after = count_engines(stack.data, stack.environment)
     stack.stop()
-    assert (before.photographs, before.stills) == (1, 1)
+    assert before.photographs == 1
+    assert before.stills > 1
     assert (after.photographs, after.stills, after.spans) == (0, 0, 0)
     vectors = count_vectors(stack.data, stack.environment, collections=after.collections)
     assert not any(vectors.values())

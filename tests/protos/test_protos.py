@@ -216,6 +216,7 @@ def test_only_these_rpcs_may_not_be_repeated() -> None:
         "RebuildGallery",
         "ReviewSighting",
         "ExportSighting",
+        "SealPackage",
     }
 
 

@@ -1,10 +1,14 @@
-"""The reference photograph beside the still, with what a reviewer needs to know."""
+"""A picture to judge a candidate by: all its stills, and all photographs of the subject.
+
+It is as wide as a phone's screen has pixels, and its letters are large enough to be read there.
+"""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from PIL import Image, ImageDraw
 
@@ -14,22 +18,31 @@ from homeward.cli.typeface import Typeface, typeface_for, wrapped
 from homeward.core import photos
 
 NOTICE = "Candidate for human review, not an identification"
-_PANEL_HEIGHT = 480
-_REFERENCE_WIDTH = 400
-_STILL_WIDTH = (400, 860)
+WIDTH = 1080
+"""Pixels: those of a phone's screen."""
 _EDGE = 28
 _GAP = 20
+_COLUMNS_OF_REFERENCES = 3
+_COLUMNS_OF_STILLS = 2
+_MOST_HIGH = 560
+"""Of a picture, pixels."""
 _FACE_MARGIN = 0.7
 """Of the face's longer side, kept around it."""
-_LARGEST_SCALE = 4.0
+_LARGEST_SCALE = 4
 """A face blown up further only looks as if it held more detail."""
+_AT_ONCE = 4
+"""Pictures that are decoded at a time, each in a process."""
 
 _GROUND = "#14181f"
 _PANEL = "#0b0e13"
 _INK = "#f2f4f7"
-_QUIET = "#9aa5b4"
+_QUIET = "#b4bdca"
+_BEST = "#7fd18b"
 _NOTICE_GROUND = "#f2b632"
 _NOTICE_INK = "#1b1400"
+
+_TITLE, _TEXT, _SMALL = 44, 31, 27
+"""Heights of letters, pixels: on a phone a third of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,63 +56,77 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Captions:
-    """What is written under the pictures; the first line of each is the title.
+class Reference:
+    """A reference photograph."""
 
-    Args:
-        reference: About the subject.
-        still: About where and when.
-        scores: About how alike, across the foot of the picture.
-    """
+    image: bytes
+    """The file as enrolled; a rotation in its EXIF data is applied. Empty when it is gone."""
+    face: Box | None
+    """The face in the upright photograph, which it is cut around; all of it without."""
+    lines: Sequence[str]
+    """What is written under it."""
+    best: bool = False
+    """Whether it is the one that is most alike."""
 
-    reference: Sequence[str]
-    still: Sequence[str]
-    scores: Sequence[str]
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A still."""
+
+    image: bytes
+    """The file. Empty when it is gone."""
+    face_height_px: float
+    """Of the face in the recording; 0 when it is not known."""
+    lines: Sequence[str]
+    """What is written under it, after how high the face is."""
+    best: bool = False
+    """Whether it is the one that is most alike, which is shown whole as well."""
+    face: Box | None = None
+    """The face in the still, which it is cut around; all of it without."""
 
 
-def side_by_side(
-    reference: bytes, face: Box | None, still: bytes, captions: Captions
-) -> Image.Image:
-    """Return the picture to review.
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What is on the picture, from its top."""
 
-    Args:
-        reference: File of the reference photograph; a rotation in its EXIF data is applied.
-        face: The face in the upright photograph, which it is cut around; all of it without.
-        still: File of the still.
-        captions: What to write.
+    title: str
+    about: Sequence[str]
+    references: Sequence[Reference]
+    stills: Sequence[Shown]
+    notes: Sequence[str] = field(default=())
+    """Across the foot: how alike, what to mind, and ids."""
+
+
+def drawn(sheet: Sheet) -> Image.Image:
+    """Return the picture.
 
     Raises:
         CliError: One of the files is no picture.
     """
-    left = _fitted(_cut(_opened(reference, "reference photograph"), face), _REFERENCE_WIDTH)
-    right = _fitted(_opened(still, "still").picture, _STILL_WIDTH[1])
-    widths = (_REFERENCE_WIDTH, max(_STILL_WIDTH[0], right.width))
-    typeface = typeface_for((*captions.reference, *captions.still, *captions.scores))
-    blocks = (
-        _Block("REFERENCE PHOTOGRAPH", captions.reference, widths[0], typeface),
-        _Block("CCTV STILL", captions.still, widths[1], typeface),
-    )
-    width = 2 * _EDGE + _GAP + sum(widths)
-    scores = _Block("", captions.scores, width - 2 * _EDGE, typeface)
-    notice_height = 52
-    captions_top = notice_height + _EDGE + _PANEL_HEIGHT + 16
-    scores_top = captions_top + max(block.height for block in blocks) + 14
-    canvas = Image.new("RGB", (width, scores_top + scores.height + _EDGE - 6), _GROUND)
+    typeface = typeface_for(_texts(sheet))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        references = pool.map(_reference, sheet.references)
+        stills = pool.map(_still, sheet.stills)
+        parts: list[_Part] = [
+            _Text([(sheet.title, _TITLE, _INK)], WIDTH - 2 * _EDGE, typeface),
+            _Text([(line, _TEXT, _INK) for line in sheet.about], WIDTH - 2 * _EDGE, typeface),
+            _heading(f"REFERENCE PHOTOGRAPHS: {len(sheet.references)}", typeface),
+            *_rows(list(references), _COLUMNS_OF_REFERENCES, typeface),
+            _heading(f"STILLS OF THE RECORDING, IN ORDER OF TIME: {len(sheet.stills)}", typeface),
+            *_rows(list(stills), _COLUMNS_OF_STILLS, typeface),
+            *_whole(sheet.stills, typeface),
+            _Text([(line, _TEXT, _INK) for line in sheet.notes], WIDTH - 2 * _EDGE, typeface),
+        ]
+    notice = _Text([(NOTICE, _TEXT, _NOTICE_INK)], WIDTH - 2 * _EDGE, typeface)
+    height = notice.height + 2 * _GAP + sum(part.height + _GAP for part in parts) + _EDGE
+    canvas = Image.new("RGB", (WIDTH, height), _GROUND)
     draw = ImageDraw.Draw(canvas)
-    draw.rectangle((0, 0, width, notice_height), fill=_NOTICE_GROUND)
-    draw.text((_EDGE, notice_height / 2), NOTICE, _NOTICE_INK, typeface.font(24), anchor="lm")
-    x = _EDGE
-    for picture, block, panel in zip((left, right), blocks, widths, strict=True):
-        top = notice_height + _EDGE
-        draw.rectangle((x, top, x + panel - 1, top + _PANEL_HEIGHT - 1), fill=_PANEL)
-        canvas.paste(
-            picture,
-            (x + (panel - picture.width) // 2, top + (_PANEL_HEIGHT - picture.height) // 2),
-        )
-        block.draw(draw, x, captions_top)
-        x += panel + _GAP
-    draw.line((_EDGE, scores_top - 4, width - _EDGE, scores_top - 4), fill="#2c3440")
-    scores.draw(draw, _EDGE, scores_top + 6)
+    draw.rectangle((0, 0, WIDTH, notice.height + _GAP), fill=_NOTICE_GROUND)
+    notice.draw(canvas, draw, _EDGE, _GAP // 2)
+    y = notice.height + 2 * _GAP
+    for part in parts:
+        part.draw(canvas, draw, _EDGE, y)
+        y += part.height + _GAP
     return canvas
 
 
@@ -110,26 +137,133 @@ def png(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-class _Block:
-    """A heading, a title and lines, wrapped to a width."""
+def _texts(sheet: Sheet) -> list[str]:
+    """Return what a user has written of it, in whatever letters."""
+    captions = [one.lines for one in sheet.references] + [one.lines for one in sheet.stills]
+    return [
+        sheet.title,
+        *(line for lines in (sheet.about, sheet.notes, *captions) for line in lines),
+    ]
 
-    def __init__(self, heading: str, lines: Sequence[str], width: int, typeface: Typeface) -> None:
+
+class _Text:
+    """Lines, wrapped to a width."""
+
+    def __init__(
+        self, lines: Sequence[tuple[str, int, str]], width: int, typeface: Typeface
+    ) -> None:
         self._typeface = typeface
-        title, rest = (lines[:1], lines[1:]) if heading else ((), lines)
-        sized = [(heading, 13, _QUIET)] if heading else []
-        sized += [(line, 24, _INK) for line in title]
-        sized += [(line, 17, _INK) for line in rest]
         self._lines = [
             (piece, points, ink)
-            for line, points, ink in sized
+            for line, points, ink in lines
             for piece in wrapped(typeface.writable(line), typeface.font(points), width)
         ]
         self.height = sum(_line_height(points) for _, points, _ in self._lines)
 
-    def draw(self, draw: ImageDraw.ImageDraw, x: int, y: int) -> None:
+    def draw(self, _: Image.Image, draw: ImageDraw.ImageDraw, x: int, y: int) -> None:
         for text, points, ink in self._lines:
             draw.text((x, y), text, ink, self._typeface.font(points))
             y += _line_height(points)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pictured:
+    """A picture at the size at which it is shown, and what is written under it."""
+
+    picture: Image.Image | None
+    lines: Sequence[str]
+    best: bool
+
+
+class _Row:
+    """Pictures beside each other, each with its text below."""
+
+    def __init__(self, pictures: Sequence[_Pictured], width: int, typeface: Typeface) -> None:
+        self._width = width
+        self._pictures = pictures
+        self._texts = [
+            _Text([(line, _SMALL, _INK) for line in one.lines], width, typeface) for one in pictures
+        ]
+        self._high = max(one.picture.height if one.picture else _TEXT for one in pictures)
+        self.height = self._high + _GAP // 2 + max(text.height for text in self._texts)
+
+    def draw(self, canvas: Image.Image, draw: ImageDraw.ImageDraw, x: int, y: int) -> None:
+        for one, text in zip(self._pictures, self._texts, strict=True):
+            draw.rectangle((x, y, x + self._width - 1, y + self._high - 1), fill=_PANEL)
+            if one.picture is not None:
+                across, down = self._width - one.picture.width, self._high - one.picture.height
+                canvas.paste(one.picture, (x + across // 2, y + down // 2))
+            if one.best:
+                place = (x, y, x + self._width - 1, y + self._high - 1)
+                draw.rectangle(place, outline=_BEST, width=5)
+            text.draw(canvas, draw, x, y + self._high + _GAP // 2)
+            x += self._width + _GAP
+
+
+_Part = _Text | _Row
+
+
+def _heading(text: str, typeface: Typeface) -> _Text:
+    return _Text([(text, _SMALL, _QUIET)], WIDTH - 2 * _EDGE, typeface)
+
+
+def _rows(pictures: Sequence[_Pictured], columns: int, typeface: Typeface) -> list[_Row]:
+    width = _column_width(columns)
+    return [
+        _Row(pictures[start : start + columns], width, typeface)
+        for start in range(0, len(pictures), columns)
+    ]
+
+
+def _column_width(columns: int) -> int:
+    return (WIDTH - 2 * _EDGE - (columns - 1) * _GAP) // columns
+
+
+def _reference(one: Reference) -> _Pictured:
+    if not one.image:
+        return _Pictured(None, [*one.lines, "The photograph is gone."], one.best)
+    cut = _cut(_opened(one.image, "reference photograph"), one.face)
+    width = _column_width(_COLUMNS_OF_REFERENCES)
+    scale = min(width / cut.width, _MOST_HIGH / cut.height, _LARGEST_SCALE)
+    return _Pictured(_scaled(cut, scale), one.lines, one.best)
+
+
+def _still(one: Shown) -> _Pictured:
+    """Return a still as large as it goes into its place: by a whole number, or made smaller."""
+    if not one.image:
+        return _Pictured(None, ["This still is gone.", *one.lines], one.best)
+    picture = _cut(_opened(one.image, "still"), one.face)
+    scale = _whole_scale(picture, _column_width(_COLUMNS_OF_STILLS))
+    return _Pictured(_scaled(picture, scale), [_size(one, scale), *one.lines], one.best)
+
+
+def _whole(stills: Sequence[Shown], typeface: Typeface) -> list[_Part]:
+    """Return the most alike still with the clothes and what is around, if it is cut above."""
+    best = [one for one in stills if one.best or len(stills) == 1]
+    if not best or not best[0].image or best[0].face is None:
+        return []
+    picture = _opened(best[0].image, "still").picture
+    scale = _whole_scale(picture, WIDTH - 2 * _EDGE)
+    shown = _Pictured(_scaled(picture, scale), [_size(best[0], scale)], best=False)
+    return [_heading("THE MOST ALIKE STILL, WHOLE", typeface), *_rows([shown], 1, typeface)]
+
+
+def _whole_scale(picture: Image.Image, width: int) -> float:
+    fits = min(width / picture.width, _MOST_HIGH / picture.height)
+    return min(int(fits), _LARGEST_SCALE) if fits >= 1 else fits
+
+
+def _size(one: Shown, scale: float) -> str:
+    """Say how much of a face there is, which a picture that is enlarged does not show."""
+    known = f"Face {one.face_height_px:.0f} pixels high in the recording"
+    shown = (
+        f"shown {scale:g} times as large"
+        if scale > 1
+        else "shown smaller"
+        if scale < 1
+        else "not enlarged"
+    )
+    return f"{known}, {shown}" if one.face_height_px else shown.capitalize()
 
 
 def _opened(content: bytes, what: str) -> photos.DecodedPhoto:
@@ -166,11 +300,10 @@ def _around(photo: Image.Image, face: Box) -> Image.Image:
     return photo.crop((left, top, right, bottom)) if left < right and top < bottom else photo
 
 
-def _fitted(picture: Image.Image, width: int) -> Image.Image:
-    scale = min(width / picture.width, _PANEL_HEIGHT / picture.height, _LARGEST_SCALE)
-    fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(fitted, Image.Resampling.LANCZOS)
+def _scaled(picture: Image.Image, scale: float) -> Image.Image:
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def _line_height(points: int) -> int:
-    return round(points * 1.42)
+    return round(points * 1.36)

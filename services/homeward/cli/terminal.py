@@ -106,7 +106,7 @@ def draw(sequence: str) -> None:
     """
     if not set(sequence) <= _OF_DRAWINGS:
         raise ValueError("a drawing has printable ASCII, escapes and line ends alone")
-    click.echo(sequence, nl=False)  # noqa: TID251 - the one place
+    click.echo(sequence, nl=False, color=True)  # noqa: TID251 - the one place
 
 
 def json_text(content: object, *, indent: int | None = 2) -> str:

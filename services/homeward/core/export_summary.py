@@ -19,8 +19,8 @@ _NOT_APPROVED = (
     " evaluation mode, and nobody may act on it."
 )
 _HOW = (
-    "How to check that nothing was changed: homeward export verify FILE --key KEY, with the key"
-    " that the sender told you by another way. It needs no connection to anybody."
+    "Whoever has Homeward can check that nothing of this package was changed, with the key that the"
+    " sender told you by another way than the package came. It needs no connection to anybody."
 )
 
 
@@ -41,10 +41,10 @@ def summary_of(manifest: Mapping[str, Any]) -> str:
         f"Camera: {sighting['camera_id']}",
         f"In view, true time: {sighting['start_time']} to {sighting['end_time']}"
         + (" (UNCERTAIN: the recorder's clock was set)" if sighting["time_uncertain"] else ""),
-        f"First still, true time: {sighting['best_shot_time']}",
+        "Stills, true time:",
+        *[_still(one) for one in manifest["stills"]],
         f"In the recording: from {_clock(sighting['start_ms'])} to {_clock(sighting['end_ms'])}",
         f"Recording, SHA-256 of the file as it came: {sighting['footage_sha256'] or 'not known'}",
-        f"Height of the face: {sighting['face_height_px']} pixels",
         "",
         _score(sighting),
         *[line for policy in manifest["policies"] for line in _figures(policy)],
@@ -63,6 +63,14 @@ def summary_of(manifest: Mapping[str, Any]) -> str:
 def _wrapped(line: str) -> list[str]:
     """Return a line as several of a length that can be read and printed."""
     return textwrap.wrap(line, WIDTH, subsequent_indent="    ") or [""]
+
+
+def _still(still: Mapping[str, Any]) -> str:
+    best = "; the most alike one" if still["best"] else ""
+    return (
+        f"  {still['name']}: {still['time']}, at {_clock(still['recording_ms'])} in the recording,"
+        f" face {still['face_height_px']} pixels high{best}"
+    )
 
 
 def _figures(policy: Mapping[str, Any]) -> list[str]:

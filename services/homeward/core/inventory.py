@@ -291,7 +291,7 @@ SIGHTINGS = DataClass(
 )
 STILLS = DataClass(
     name="stills",
-    holds="a picture of the sighting, every other face blurred",
+    holds="up to six pictures of the sighting, everybody else unrecognisable",
     owner="matching",
     engine=Engine.S3,
     place="homeward-evidence",

@@ -71,7 +71,7 @@ def demo(*, folder: Path) -> None:
     terminal.tell_lines(
         [
             "",
-            f"Look at the candidate beside the reference photograph: {sighting}",
+            f"Look at the candidate's stills below the reference photograph: {sighting}",
             f"Nothing is left running. The demo took {time.monotonic() - began:.0f} s.",
         ]
     )
@@ -117,7 +117,7 @@ def _print_counts(
         ("Qdrant", "templates of subjects", vectors[SUBJECT], "the missing person"),
         ("Qdrant", "candidate sightings", vectors[APPEARANCE], "the missing person"),
         ("S3", "reference photographs", counts.photographs, "the missing person"),
-        ("S3", "stills (every other face blurred)", counts.stills, "the missing person"),
+        ("S3", "stills (nobody else recognisable)", counts.stills, "the missing person"),
         ("S3", "recordings, gone in 31 days", counts.recordings, "everybody in the street"),
         ("S3", "when and where faces were in them", counts.presence, "everybody, not by person"),
         ("NATS", "subject records", counts.subjects, "the missing person"),

@@ -37,7 +37,7 @@ from homeward.ingestion.footage.timeline import Examination
 from homeward.ingestion.scan.cut import pieces_of
 from homeward.ingestion.scan.faces import Portrait, Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy, Segment
-from homeward.ingestion.scan.ports import SightingDraft, Still
+from homeward.ingestion.scan.ports import Closeup, SightingDraft, Still
 from homeward.ingestion.scan.segment import ScannerParts, SegmentScanner
 from homeward.ingestion.scan.task import SegmentTask
 from homeward.servicekit.clients import open_channel
@@ -252,6 +252,9 @@ def _tasks(path: Path, examined: Examination) -> list[SegmentTask]:
 
 
 class _NoStills(CvFaceImages):
+    def surroundings(self, _: Portrait) -> Sequence[Closeup]:
+        return ()
+
     def still(self, portrait: Portrait) -> Still:
         return Still(b"", portrait.face)  # nobody is to be seen
 

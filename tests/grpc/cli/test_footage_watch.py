@@ -169,6 +169,45 @@ def test_what_was_killed_before_the_file_was_moved_goes_on(
     assert len(homeward.footage.held) == 1
 
 
+def test_a_share_that_is_away_is_waited_for(
+    homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(tmp_path, f"gate/{NAME}")
+    files, rounds = folders.Folder.files, iter([OSError(116, "Stale file handle"), None])
+
+    def listed(folder: folders.Folder) -> Any:
+        if (problem := next(rounds)) is not None:
+            raise problem
+        return files(folder)
+
+    def slept(_: float) -> None:
+        raise KeyboardInterrupt
+
+    told: list[str] = []
+    monkeypatch.setattr(folders.Folder, "files", listed)
+    monkeypatch.setattr("homeward.cli.patience.pause", lambda _, problem: told.append(problem))
+    monkeypatch.setattr("homeward.cli.commands.footage_watch.time.sleep", slept)
+    words = ["--start-from-name", "%Y%m%dT%H%M%S", "--rest", "0s"]
+
+    assert run(["footage", "watch", str(tmp_path), *words]) == 130
+
+    assert (told, len(homeward.footage.headers)) == (["Stale file handle"], 1)
+    assert left(tmp_path) == [f"done/today/gate/{NAME}"]
+
+
+def test_copies_that_are_older_than_homewards_are_told(
+    homeward: Homeward, tmp_path: Path, watch: Watch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export(tmp_path, "done/2026-01-02/gate/a.mp4")
+
+    assert watch() == 0
+    assert "2026-01-02 is kept for more than 31 days" in capsys.readouterr().err
+    assert watch("--keep-done", "31") == 0
+
+    assert left(tmp_path) == []
+    assert homeward.footage.headers == []
+
+
 @pytest.mark.parametrize("reason", ["TOKEN_EXPIRED", "ROLE_MISSING", "RETENTION_UNSAFE"])
 def test_what_says_nothing_about_a_file_moves_none_and_ends_the_command(
     homeward: Homeward, tmp_path: Path, watch: Watch, reason: str

@@ -26,12 +26,13 @@ from cli_values import (
     IN_VIEW,
     SIGHTING,
     Refusal,
+    jpeg,
     opened,
     worth,
     written,
 )
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2
-from homeward.cli import picture
+from homeward.cli import picture, times
 from homeward.cli.__main__ import run
 
 
@@ -303,27 +304,115 @@ def test_a_sighting_as_json_tells_whether_its_time_is_uncertain(
     assert told["timeUncertain"] is uncertain
 
 
+@pytest.fixture
+def sheets(monkeypatch: pytest.MonkeyPatch) -> list[picture.Sheet]:
+    """What is drawn."""
+    drawn: list[picture.Sheet] = []
+
+    def draw(sheet: picture.Sheet) -> Image.Image:
+        drawn.append(sheet)
+        return Image.new("RGB", (8, 8))
+
+    monkeypatch.setattr(picture, "drawn", draw)
+    return drawn
+
+
+def saved(tmp_path: Path) -> None:
+    assert run(["sighting", "show", SIGHTING, "--save", str(tmp_path / "lead.png")]) == 0
+
+
 @pytest.mark.parametrize(("uncertain", "lines"), [(True, 1), (False, 0)])
 def test_a_saved_picture_says_that_its_time_is_uncertain(
     homeward: Homeward,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    sheets: list[picture.Sheet],
     *,
     uncertain: bool,
     lines: int,
 ) -> None:
     enrolled(homeward)
     homeward.sightings.sighting.time_uncertain = uncertain
-    written_under: list[picture.Captions] = []
 
-    def side_by_side(*parts: Any) -> Any:
-        written_under.append(parts[3])
-        return Image.new("RGB", (8, 8))
+    saved(tmp_path)
 
-    monkeypatch.setattr(picture, "side_by_side", side_by_side)
-    assert run(["sighting", "show", SIGHTING, "--save", str(tmp_path / "lead.png")]) == 0
-    (captions,) = written_under
-    assert list(captions.still).count("Time uncertain: clock set, or a long pause") == lines
+    (sheet,) = sheets
+    assert list(sheet.about).count("Time uncertain: clock set, or a long pause") == lines
+
+
+def test_a_saved_picture_has_all_stills_and_says_what_each_is(
+    homeward: Homeward, tmp_path: Path, sheets: list[picture.Sheet]
+) -> None:
+    enrolled(homeward)
+    sighting = homeward.sightings.sighting
+    sighting.best_shot_offset.FromSeconds(75)
+    sighting.stills.add(face_height_px=30, time=BEGIN).offset.FromSeconds(74)
+    sighting.stills.add(face_height_px=64, time=BEGIN, score=0.61).offset.FromSeconds(75)
+    homeward.sightings.stills = [jpeg(60, 60), jpeg(300, 300)]
+
+    saved(tmp_path)
+
+    first, second = sheets[0].stills
+    assert (first.face_height_px, first.best, second.best) == (30, False, True)
+    assert list(first.lines) == [
+        times.shown(BEGIN),
+        "In the file at 0:01:14.0",
+        "Score below the threshold",
+    ]
+    assert list(second.lines)[1:] == ["In the file at 0:01:15.0", "Score 0.610"]
+
+
+def test_a_saved_picture_says_each_time_once_by_the_local_clock(
+    homeward: Homeward, tmp_path: Path, sheets: list[picture.Sheet]
+) -> None:
+    enrolled(homeward)
+
+    saved(tmp_path)
+
+    (sheet,) = sheets
+    (still,) = sheet.stills
+    start, end = homeward.sightings.sighting.interval.start_time, IN_VIEW.end_time
+    assert list(still.lines) == [times.shown(BEGIN)]
+    assert f"In view from {times.shown(start)} to {times.shown(end)}" in sheet.about
+    assert "UTC" not in " ".join(still.lines).replace(times.shown(BEGIN), "")
+
+
+def test_a_saved_picture_has_all_photographs_and_says_which_is_most_alike(
+    homeward: Homeward, tmp_path: Path, sheets: list[picture.Sheet]
+) -> None:
+    enrolled(homeward)
+    photos = homeward.subjects.held[ANNA].reference_photos
+    del photos[:]
+    for name in ("first", "second", "third"):
+        photos.add(photo_id=name)
+    homeward.subjects.images = {"first": jpeg(30, 40)}
+    homeward.sightings.sighting.photo_id = "second"
+
+    saved(tmp_path)
+
+    told = [(list(one.lines), one.best, bool(one.image)) for one in sheets[0].references]
+    assert told == [
+        (["Photograph 2 of 3", "Most alike"], True, True),
+        (["Photograph 1 of 3"], False, True),
+        (["Photograph 3 of 3"], False, False),
+    ]
+
+
+@pytest.mark.parametrize(("rival", "told"), [(None, "nobody comes near"), (0.41, "0.410")])
+def test_a_saved_picture_says_how_alike_somebody_else_is(
+    homeward: Homeward,
+    tmp_path: Path,
+    sheets: list[picture.Sheet],
+    rival: float | None,
+    told: str,
+) -> None:
+    enrolled(homeward)
+    if rival is not None:
+        homeward.sightings.sighting.rival_score = rival
+
+    saved(tmp_path)
+
+    line = "Score of whoever else is enrolled and most alike: "
+    assert any(note.startswith(line + told) for note in sheets[0].notes)
 
 
 @pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])

@@ -158,7 +158,8 @@ def test_a_token_that_is_too_old_is_refused_with_what_to_do(
 
     error = capsys.readouterr().err
     assert "RESUME_TOKEN_EXPIRED" in error
-    assert f"without {hook[-1] if delivered else '--after'}" in error
+    begin = f"remove {hook[-1]} and start this again" if delivered else "watch without --after"
+    assert f"then {begin}" in error
 
 
 @pytest.mark.parametrize(

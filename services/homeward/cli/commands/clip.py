@@ -70,7 +70,7 @@ def clip(
     are blurred, and the command says so. A picture in which faces cannot be found for certain is
     blurred as a whole. The clip is an MP4 file (H.264) of at most 90 seconds, without sound.
 
-    It takes about as long as it plays, times five, on two cores. Once the recording is gone, after
+    Making it takes several times as long as it plays. Once the recording is gone, after
     31 days at the latest, no clip can be made any more.
     """
     if file.suffix.lower() != ".mp4":

@@ -12,7 +12,7 @@ import click
 
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
 from homeward.cli import completing, patience, start_checks, terminal, times, zones
-from homeward.cli.errors import CliError, ExitCode, tell
+from homeward.cli.errors import CliError, ExitCode, local_problem, tell
 from homeward.cli.files import written_name
 from homeward.cli.intake import bucket as buckets
 from homeward.cli.intake import folder as folders
@@ -22,6 +22,8 @@ from homeward.cli.options import Command, Session, connected
 from homeward.cli.render import line_text
 from homeward.cli.upload import UploadResult
 
+LONGEST_DAYS = 31
+"""That Homeward keeps a recording."""
 LATER_SECONDS = 300.0
 """After which a file is tried again that was not finished."""
 
@@ -241,7 +243,7 @@ def _parsed(side_car: bytes | None, place: PurePosixPath) -> SideCar | None:
 )
 @click.option(
     "--keep-done",
-    type=click.IntRange(0, 31),
+    type=click.IntRange(0, LONGEST_DAYS),
     metavar="DAYS",
     help="Remove files from done/ so many days after they were taken in. [default: never]",
 )
@@ -290,6 +292,12 @@ def watch(
         raise click.UsageError("say where starts are: --start-from-name, or --side-car")
     folders.require_folder(folder)
     place = folders.Folder(folder, only, side_car_first=side_car)
+    if keep_done is None and (old := place.done_before(folders.today(), LONGEST_DAYS)):
+        terminal.tell(
+            f"WARNING: {old[0]} is kept for more than {LONGEST_DAYS} days: Homeward has no copy of"
+            f" it any more. Remove it, or give --keep-done {LONGEST_DAYS}.",
+            err=True,
+        )
     source: FromFolder | FromBucket
     if s3:
         source = FromBucket(buckets.Bucket.opened(s3, s3_endpoint), buckets.Record(folder), place)
@@ -318,11 +326,12 @@ def _follow(
         settled = intake.clock() - began >= source.settles_in.total_seconds()
         try:
             unfinished = source.round(intake)
-        except CliError as error:
-            if once or not error.passing:
-                raise
+        except (CliError, OSError) as error:  # a share may be away for a while
+            problem = local_problem(error) if isinstance(error, OSError) else error
+            if once or not (problem.passing or isinstance(error, OSError)):
+                raise problem from None
             failures += 1
-            patience.pause(failures, error.message)
+            patience.pause(failures, problem.message)
             continue
         failures = 0
         if once and (settled or not unfinished):

@@ -9,14 +9,8 @@ import click
 
 from homeward.api.ingestion.v1 import camera_pb2, camera_service_pb2
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
-from homeward.api.matching.v1 import (
-    sighting_pb2,
-    sighting_service_pb2,
-    subject_pb2,
-    subject_service_pb2,
-)
+from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import (
     caveats,
     completing,
@@ -26,6 +20,7 @@ from homeward.cli import (
     policy_figures,
     rejections,
     reviews,
+    sighting_sheet,
     terminal,
     times,
 )
@@ -44,7 +39,6 @@ from homeward.cli.options import (
     operator_name,
 )
 from homeward.cli.render import SENTENCE
-from homeward.cli.terminal import clean
 
 
 @click.group(cls=Group)
@@ -68,7 +62,7 @@ sighting.add_command(export)
     "--save",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.png",
-    help="Write the still beside the reference photograph.",
+    help="Write all stills and all reference photographs into one picture.",
 )
 @click.option("--force", is_flag=True, help="Overwrite FILE.png.")
 def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) -> None:
@@ -272,45 +266,9 @@ def _picture(
 ) -> bytes:
     from homeward.cli import picture  # noqa: PLC0415 - Pillow, which only this needs
 
-    sighting, box = answer.sighting, answer.reference_face_box
-    subject = (
-        SubjectServiceStub(session.connections.channel("matching"))
-        .GetSubject(subject_service_pb2.GetSubjectRequest(subject_id=sighting.subject_id))
-        .subject
-    )
-    captions = picture.Captions(
-        reference=_cleaned(
-            subject.label or subject.case_reference,
-            f"Case {subject.case_reference}",
-            f"Subject {sighting.subject_id}",
-        ),
-        still=_cleaned(
-            _place(session, sighting.camera_id),
-            f"Camera {sighting.camera_id}",
-            times.shown(sighting.best_shot_time),
-            *(["Time uncertain: clock set, or a long pause"] if sighting.time_uncertain else []),
-        ),
-        scores=_cleaned(
-            f"Score {sighting.score:.3f}   |   threshold {_threshold(sighting)}",
-            *(
-                [f"Somebody else: {sighting.rival_score:.3f}"]
-                if policy_figures.doubtful(sighting)
-                else []
-            ),
-            *warned,
-            f"State: {reviews.state(sighting)} {reviews.summary(sighting)}".rstrip(),
-            f"Sighting {sighting.sighting_id}",
-        ),
-    )
-    face = None
-    if answer.HasField("reference_face_box"):
-        face = picture.Box(box.x, box.y, box.width, box.height)
-    return picture.png(picture.side_by_side(answer.reference_photo, face, answer.still, captions))
-
-
-def _place(session: Session, camera_id: str) -> str:
-    camera = _camera(session, camera_id, "the camera's place is left out")
-    return (camera.place if camera else "") or camera_id
+    camera = _camera(session, answer.sighting.camera_id, "the camera's place is left out")
+    sheet = sighting_sheet.sheet_of(session, answer, camera, warned)
+    return picture.png(picture.drawn(sheet))
 
 
 def _camera(session: Session, camera_id: str, without: str) -> camera_pb2.Camera | None:
@@ -321,7 +279,3 @@ def _camera(session: Session, camera_id: str, without: str) -> camera_pb2.Camera
     except CliError as error:  # the sighting is worth more than what is known of its camera
         tell(error, about=without)
         return None
-
-
-def _cleaned(*lines: str) -> list[str]:
-    return [clean(line) for line in lines]

@@ -14,6 +14,7 @@ from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.ids import full_sighting_id
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.render import document_text
+from homeward.cli.shared import OutputFile
 
 
 @click.command(
@@ -30,7 +31,7 @@ from homeward.cli.render import document_text
 @click.option(
     "-o",
     "file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     metavar="FILE.zip",
     help="Write a signed package: stills, clip, a summary to read, and a manifest.",
 )

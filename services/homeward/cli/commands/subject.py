@@ -378,7 +378,7 @@ def _tell_confirmed(session: Session, subject_id: str) -> None:
         ids = ", ".join(short_ids([one.sighting_id for one in held]).values())
         terminal.tell(
             f"Confirmed sightings that will be erased: {ids}. What they show is kept only if it was"
-            " exported: `homeward sighting export ID --save DIR` does that, before this.",
+            " exported: `homeward sighting export ID` does that, before this.",
             err=True,
         )
 

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _SHOWN_CHARACTERS = 8
 _SOURCE = "urn:homeward:sightings"
 _TO_BEGIN_AGAIN = (
-    "`homeward sighting list` shows what there is now: give up what it does not list; then watch"
-    " again without {place}"
+    "`homeward sighting list` shows what there is now: give up what it does not list; then {begin}"
 )
 
 
@@ -127,7 +126,8 @@ def watch(
         raise CliError("interrupted", exit_code=ExitCode.INTERRUPTED) from None
     except CallError as error:
         if error.reason == "RESUME_TOKEN_EXPIRED":
-            error.advice = _TO_BEGIN_AGAIN.format(place=state or "--after")
+            begin = f"remove {state} and start this again" if state else "watch without --after"
+            error.advice = _TO_BEGIN_AGAIN.format(begin=begin)
         raise
 
 

@@ -25,8 +25,9 @@ UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", 
 MOST_NAME_BYTES = 255
 """Of a file, in the file systems that there are."""
 
-Look = tuple[int, int, int]
-"""Size, time of the last change, and number of a file: what changes when it is written."""
+Look = tuple[int, int]
+"""Size of a file and time of its last change. Not its number, which changes by itself on some
+network shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Folder:
             with suppress(FileNotFoundError):  # moved away meanwhile
                 status = path.stat()
                 if status.st_size:
-                    look = (status.st_size, status.st_mtime_ns, status.st_ino)
+                    look = (status.st_size, status.st_mtime_ns)
                     place = PurePosixPath(path.relative_to(self.path).as_posix())
                     found.append(Found(path, place, look))
         return sorted(found, key=lambda one: one.place)
@@ -113,7 +114,7 @@ class Folder:
             status = one.path.stat()
         except FileNotFoundError:
             return False
-        return (status.st_size, status.st_mtime_ns, status.st_ino) == one.look
+        return (status.st_size, status.st_mtime_ns) == one.look
 
     def side_car(self, one: Found) -> SideCar | None:
         """Return what lies beside a file; None for nothing.
@@ -155,20 +156,26 @@ class Folder:
         draft.replace(reason)
         return target
 
-    def remove_done(self, today: date, keep_days: int) -> list[Path]:
-        """Remove what was taken in more than some days ago; return the folders of those days."""
-        gone: list[Path] = []
+    def done_before(self, today: date, keep_days: int) -> list[Path]:
+        """Return the folders of what was taken in more than some days ago."""
+        found: list[Path] = []
         if (self.path / DONE).is_symlink():
-            return gone
+            return found
         for folder in sorted((self.path / DONE).glob("????-??-??")):
             if folder.is_symlink():  # to what is not ours
                 continue
             with suppress(ValueError):  # somebody else's folder
                 if today - date.fromisoformat(folder.name) > timedelta(days=keep_days):
-                    for path in sorted(folder.rglob("*"), reverse=True):
-                        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-                    folder.rmdir()
-                    gone.append(folder)
+                    found.append(folder)
+        return found
+
+    def remove_done(self, today: date, keep_days: int) -> list[Path]:
+        """Remove what was taken in more than some days ago; return the folders of those days."""
+        gone = self.done_before(today, keep_days)
+        for folder in gone:
+            for path in sorted(folder.rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+            folder.rmdir()
         return gone
 
     def _move(self, one: Found, below: Path) -> Path:

@@ -13,6 +13,7 @@ import click
 
 from homeward.cli import terminal
 
+_MOST_PRESSED = 32
 _ANSWER_SECONDS = 1.0
 """Time for a terminal's answer, which may come over a slow line."""
 
@@ -61,13 +62,19 @@ def typing() -> Iterator[None]:
 
 
 def key() -> str:
-    """Wait for a key and return it, in small letters.
+    """Wait for a key within `quiet` and return it, in small letters; several that are pasted, too.
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
         EOFError: The terminal has gone.
     """
-    return click.getchar().lower()
+    if not hasattr(os, "openpty"):
+        return click.getchar().lower()
+    # click.getchar would drop a key that is pressed after the question and before it reads.
+    pressed = os.read(sys.stdin.fileno(), _MOST_PRESSED)
+    if not pressed:
+        raise EOFError
+    return pressed.decode("utf-8", "replace").lower()
 
 
 def line(question: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from PIL import Image, ImageDraw
 
 from homeward.api.common.v1.types_pb2 import BoundingBox
 from homeward.cli import photo_process
 from homeward.cli.review.evidence import Evidence, Photograph, Still
-from homeward.cli.typeface import typeface_for
+from homeward.cli.typeface import Font, Typeface, typeface_for
 from homeward.core import photos
 
 _GAP = 8
@@ -37,11 +38,6 @@ class _Size:
 
 
 _LARGE = _Size(panel=400, label=32, points=22, widest=520)
-_SMALL = {
-    rows: _Size((_LARGE.panel - _GAP * (rows - 1)) // rows, 22, 16, 520 // rows)
-    for rows in (1, 2, 3)
-}
-"""By how many rows of small panels stand beside the large ones."""
 _USUAL_SHAPE = (1600, 900)
 
 
@@ -64,18 +60,21 @@ class Studio:
         Args:
             evidence: What to draw: after the two large ones come the other photographs, those of
                 rivals, and the other stills.
-            shape: Width and height of where it is shown: the small ones stand in as many rows as
-                have it shown largest.
+            shape: Width and height of where it is shown: the small ones stand where they leave
+                the others largest.
         """
         references = [_Panel(one.name, self._photograph(one)) for one in evidence.references]
         rivals = [_Panel(one.name, self._photograph(one), _RIVAL_INK) for one in evidence.rivals]
         gone = [_Panel("Still: gone", None)]
         best = [_panel(one, "Still ") for one in evidence.stills if one.best][:1] or gone
         stills = [_panel(one) for one in evidence.stills if not one.best]
-        large = [_block(one, _LARGE) for one in (*references[:1], *best)]
-        small = [*references[1:], *rivals, *stills]
-        drawn = [_beside(large, _grid(small, rows)) for rows in _SMALL]
-        return max(drawn, key=lambda one: min(shape[0] / one.width, shape[1] / one.height, 1.0))
+        large, small = [*references[:1], *best], [*references[1:], *rivals, *stills]
+
+        def scale(layout: _Layout) -> float:
+            width, height = layout.size(large, small)
+            return min(shape[0] / width, shape[1] / height, 1.0)
+
+        return max(_LAYOUTS if small else _LAYOUTS[:1], key=scale).drawn(large, small)
 
     def _photograph(self, one: Photograph) -> Image.Image | None:
         """Return a reference photograph around its face; None if it cannot be decoded.
@@ -129,56 +128,106 @@ def _around(photo: Image.Image, face: BoundingBox | None, scale: float) -> Image
     return photo.crop(box) if box[0] < box[2] and box[1] < box[3] else photo
 
 
-def _grid(panels: Sequence[_Panel], rows: int) -> list[Image.Image]:
-    """Return small panels in rows, as one picture; nothing for none."""
-    if not panels:
-        return []
-    size, across = _SMALL[rows], -(-len(panels) // rows)
-    lines = [
-        [_block(one, size) for one in panels[at : at + across]]
-        for at in range(0, len(panels), across)
-    ]
-    grid = Image.new("RGB", (max(map(_across, lines)), _LARGE.panel), _GROUND)
-    for number, line in enumerate(lines):
-        _put(grid, line, number * (size.panel + _GAP))
-    return [grid]
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where the small panels stand: beside the large ones or below them, in some rows."""
+
+    rows: int
+    panel: _Size
+    below: bool = False
+
+    def size(self, large: Sequence[_Panel], small: Sequence[_Panel]) -> tuple[int, int]:
+        """Return the width and height of the picture."""
+        pair, grid = _across(_widths(large, _LARGE)), self._grid_width(small)
+        if not small:
+            return pair, _LARGE.panel
+        if self.below:
+            return max(pair, grid), _LARGE.panel + self.rows * (self.panel.panel + _GAP)
+        return pair + _GAP + grid, _LARGE.panel
+
+    def drawn(self, large: Sequence[_Panel], small: Sequence[_Panel]) -> Image.Image:
+        """Return the picture."""
+        canvas = Image.new("RGB", self.size(large, small), _GROUND)
+        x = _put(canvas, [_block(one, _LARGE) for one in large], 0, 0)
+        left, top = (0, _LARGE.panel + _GAP) if self.below else (x, 0)
+        for number, line in enumerate(_in_rows(small, self.rows)):
+            blocks = [_block(one, self.panel) for one in line]
+            _put(canvas, blocks, left, top + number * (self.panel.panel + _GAP))
+        return canvas
+
+    def _grid_width(self, panels: Sequence[_Panel]) -> int:
+        lines = _in_rows(panels, self.rows)
+        return max((_across(_widths(line, self.panel)) for line in lines), default=0)
 
 
-def _beside(large: Sequence[Image.Image], grid: Sequence[Image.Image]) -> Image.Image:
-    blocks = [*large, *grid]
-    canvas = Image.new("RGB", (_across(blocks), _LARGE.panel), _GROUND)
-    _put(canvas, blocks, 0)
-    return canvas
+def _beside(rows: int) -> _Layout:
+    panel = (_LARGE.panel - _GAP * (rows - 1)) // rows
+    return _Layout(rows, _Size(panel, 22, 16, _LARGE.widest // rows))
 
 
-def _put(canvas: Image.Image, blocks: Sequence[Image.Image], y: int) -> None:
-    x = 0
+_LAYOUTS = (
+    *(_beside(rows) for rows in (1, 2, 3)),
+    *(_Layout(rows, _Size(196, 22, 16, 260), below=True) for rows in (1, 2)),
+)
+"""Of these that one is taken in which everything is shown largest; the first of equals."""
+
+
+def _in_rows(panels: Sequence[_Panel], rows: int) -> list[Sequence[_Panel]]:
+    across = -(-len(panels) // rows) or 1
+    return [panels[at : at + across] for at in range(0, len(panels), across)]
+
+
+def _put(canvas: Image.Image, blocks: Sequence[Image.Image], x: int, y: int) -> int:
+    """Put blocks beside each other, and return where the next one would be."""
     for block in blocks:
         canvas.paste(block, (x, y))
         x += block.width + _GAP
+    return x
 
 
-def _across(blocks: Sequence[Image.Image]) -> int:
-    return sum(one.width for one in blocks) + _GAP * (len(blocks) - 1)
+def _across(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _widths(panels: Sequence[_Panel], size: _Size) -> list[int]:
+    return [_width(one, size) for one in panels]
+
+
+def _width(panel: _Panel, size: _Size) -> int:
+    """Return how wide a picture and its label are."""
+    _, label = _label(panel.label, size)
+    return max(label, _fitting(panel.picture, size)[0] if panel.picture else 0)
 
 
 def _block(panel: _Panel, size: _Size) -> Image.Image:
     """Return a picture under its label."""
-    picture = _fitted(panel.picture, size) if panel.picture else None
-    typeface = typeface_for([panel.label])
-    text, font = typeface.writable(panel.label), typeface.font(size.points)
-    while text and font.getlength(text) > size.widest:
-        text = text[:-1]
-    width = max(round(font.getlength(text)) + 4, picture.width if picture else 0)
-    block = Image.new("RGB", (width, size.panel), _GROUND)
+    block = Image.new("RGB", (_width(panel, size), size.panel), _GROUND)
+    text, _ = _label(panel.label, size)
+    font = _font(typeface_for([text]), size.points)
     ImageDraw.Draw(block).text((2, 2), text, panel.ink, font)
-    if picture is not None:
-        block.paste(picture, (0, size.label))
+    if panel.picture is not None:
+        fitted = panel.picture.resize(_fitting(panel.picture, size), Image.Resampling.LANCZOS)
+        block.paste(fitted, (0, size.label))
     return block
 
 
-def _fitted(picture: Image.Image, size: _Size) -> Image.Image:
+@lru_cache(maxsize=256)
+def _label(text: str, size: _Size) -> tuple[str, int]:
+    """Return as much of a label as there is room for, and its width."""
+    typeface = typeface_for([text])
+    shown, font = typeface.writable(text), _font(typeface, size.points)
+    while shown and font.getlength(shown) > size.widest:
+        shown = shown[:-1]
+    return shown, round(font.getlength(shown)) + 4
+
+
+@lru_cache(maxsize=16)
+def _font(typeface: Typeface, points: int) -> Font:
+    return typeface.font(points)
+
+
+def _fitting(picture: Image.Image, size: _Size) -> tuple[int, int]:
+    """Return the size in which a picture fits into a panel."""
     height = size.panel - size.label
     scale = min(size.widest / picture.width, height / picture.height, _LARGEST_SCALE)
-    fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(fitted, Image.Resampling.LANCZOS)
+    return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))

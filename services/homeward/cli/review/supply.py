@@ -18,6 +18,10 @@ _FEW = 3
 """With fewer than these to come, more are asked for: not with each decision."""
 _RENEW_SECONDS = 60.0
 """Time between renewals of leases: a fifth of what one lasts."""
+_SENT_SECONDS = 0.5
+_SHOWN_SECONDS = 0.15
+"""Time for a decision to be answered, and for a picture to be drawn, before the next candidate is
+prepared: the reviewer waits for these, and both need the processor."""
 _AGAIN_SECONDS = 2.0
 """Time until the next attempt after a call that failed."""
 
@@ -99,6 +103,7 @@ class Supply:
         self._changed = threading.Condition()
         self._ended = False
         self._renewed = time.monotonic()
+        self._calm_until = 0.0
         self._worker = threading.Thread(target=self._work, name="review-supply", daemon=True)
 
     def start(self) -> None:
@@ -127,8 +132,13 @@ class Supply:
                     waiting(problem)
             found = self._held.ready.popleft()
             self._held.shown = found.sighting_id
-            self._changed.notify_all()
+            self._calm_until = time.monotonic() + _SHOWN_SECONDS
             return found
+
+    def calm(self) -> None:
+        """Prepare nothing for a moment, if something is ready: a decision is on its way."""
+        with self._changed:
+            self._calm_until = time.monotonic() + _SENT_SECONDS
 
     def is_done(self, sighting_id: str) -> None:
         """Do not show a candidate again."""
@@ -197,7 +207,8 @@ class Supply:
         while True:
             with self._changed:
                 while not self._ended and not self._is_due():
-                    self._changed.wait(1.0)
+                    calm = self._calm_until - time.monotonic()
+                    self._changed.wait(calm if 0 < calm < 1 else 1.0)
                 if self._ended:
                     return
             try:
@@ -218,6 +229,8 @@ class Supply:
                     self._changed.wait(_AGAIN_SECONDS)
 
     def _is_due(self) -> bool:
+        if self._held.ready and time.monotonic() < self._calm_until:
+            return False
         renewal = time.monotonic() - self._renewed > _RENEW_SECONDS and bool(self._held.ids())
         return renewal or self._may_prepare() or self._may_ask()
 

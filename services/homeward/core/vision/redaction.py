@@ -29,6 +29,10 @@ SAME_FACE = 0.4
 one of two that overlap so far."""
 
 
+TOO_LARGE = 2.0
+"""How many times as wide as the kept face a box is that is no face if it has that one in it."""
+
+
 class Rectangle(Protocol):
     """The box of a face, as a detector bounds it: from chin to brow, and from ear to ear."""
 
@@ -62,11 +66,14 @@ class _Ellipse:
 
     def weights(self, face: Rectangle, area: _Area) -> NDArray[np.float32]:
         """Return weights in [0, 1] in an area of the picture, of its shape."""
+        return _falling(self.distances(face, area), 1.0, self.fade)
+
+    def distances(self, face: Rectangle, area: _Area) -> NDArray[np.float32]:
+        """Return how far each pixel is from its middle, 1 at its edge."""
         middle_x, middle_y = face.x + face.width / 2, face.y + face.height * (0.5 - self.up)
         right = (area.columns - middle_x) / (self.across * face.width)
         below = (area.rows - middle_y) / (self.down * face.height)
-        far = np.sqrt(right[None, :] ** 2 + below[:, None] ** 2)
-        return _falling(far, 1.0, self.fade)
+        return np.asarray(np.sqrt(right[None, :] ** 2 + below[:, None] ** 2), np.float32)
 
     def area(self, face: Rectangle, width: int, height: int) -> _Area:
         """Return where its weight may be more than 0, inside a picture of this size."""
@@ -107,6 +114,9 @@ class _Area:
         return self.left >= self.right or self.top >= self.bottom
 
 
+_WHOLE = _Ellipse(across=0.5, down=0.5)
+"""The face as it fills its box."""
+
 _FACE = _Ellipse(across=0.66, down=0.66, fade=1.15)
 """Of somebody else: all of this is coarse, but for the kept person's own face. It is larger than a
 face, as a detector's boxes are off by a tenth of it."""
@@ -120,7 +130,7 @@ _OWN_FACE = _Ellipse(across=0.44, down=0.48, fade=1.12)
 _OWN_HEAD = _Ellipse(across=0.76, down=0.98, up=0.14, fade=1.12)
 """Of the person who is kept, with hair and ears."""
 
-_OWN_SURROUNDINGS = _Ellipse(across=0.82, down=1.08, up=0.16, fade=1.25)
+_OWN_SURROUNDINGS = _Ellipse(across=0.7, down=1.05, up=0.16, fade=1.22)
 """Of the person who is kept: a hat, and what is right beside the head, stays as it is."""
 
 
@@ -137,25 +147,52 @@ def redact(
         picture: BGR, shape (height, width, 3); it stays as it is.
         keep: The face of the person who stays as they are; None for nobody.
         others: All other faces, those too that may be there, with or without parts outside of the
-            picture. What is found where the kept face is, is that face.
+            picture; see `bystanders`.
         surroundings: Make all coarse but the head and the body of the person who is kept, for those
             whom no detector finds; without `keep`, the whole picture.
     """
     result = picture.copy()
     if surroundings:
         _make_surroundings_coarse(result, keep)
-    for other in others:
-        own = keep is not None and overlap(keep, other) >= SAME_FACE
-        if other.width > 0 and other.height > 0 and not own:
-            _make_face_coarse(result, picture, other, keep)
+    for other in bystanders(keep, others):
+        _make_face_coarse(result, picture, other, keep)
     return result
+
+
+def bystanders(keep: Rectangle | None, found: Iterable[Rectangle]) -> list[Rectangle]:
+    """Return those of the boxes that a detector found that can be of somebody else.
+
+    What is found where the kept face is, is that face. What is much larger and has that face in it
+    is none: a face so near to the camera would hide it.
+    """
+    return [
+        one
+        for one in found
+        if one.width > 0
+        and one.height > 0
+        and not (keep and (overlap(keep, one) >= SAME_FACE or _holds(one, keep)))
+    ]
+
+
+def share_covered(face: Rectangle, other: Rectangle) -> float:
+    """Return how much of a face's box another box covers, in [0, 1]."""
+    return _common(face, other) / (face.width * face.height)
+
+
+def _holds(large: Rectangle, face: Rectangle) -> bool:
+    nearly_all = 0.9
+    return large.width >= TOO_LARGE * face.width and share_covered(face, large) > nearly_all
+
+
+def _common(one: Rectangle, other: Rectangle) -> float:
+    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    return max(0.0, across) * max(0.0, down)
 
 
 def overlap(one: Rectangle, other: Rectangle) -> float:
     """Return the intersection of two boxes over their union, in [0, 1]."""
-    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
-    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
-    common = max(0.0, across) * max(0.0, down)
+    common = _common(one, other)
     whole = one.width * one.height + other.width * other.height - common
     return common / whole if whole > 0 else 0.0
 
@@ -172,7 +209,9 @@ def _make_face_coarse(
         return
     weights, around = _FACE.weights(face, area), _AROUND.weights(face, area)
     if keep is not None:
-        weights = weights * (1 - _OWN_FACE.weights(keep, area))
+        # Nobody knows who is in front: of what both boxes hold, each has what is nearer to them.
+        mine = _falling(_WHOLE.distances(keep, area) - _WHOLE.distances(face, area), -0.1, 0.0)
+        weights = weights * (1 - _OWN_FACE.weights(keep, area) * mine)
         around = around * (1 - _OWN_HEAD.weights(keep, area))
     coarse = _coarse(picture[area.place], face.width / CELLS)
     _blend(result, area, coarse, np.maximum(weights, around))

@@ -63,7 +63,9 @@ def painted(image: NDArray[np.uint8], cover: Cover) -> NDArray[np.uint8]:
     if cover.whole:
         return redact(image, None, (), surroundings=True)
     kept = cover.shown[0] if len(cover.shown) == 1 else None
-    return redact(image, kept, cover.covered if kept else (*cover.covered, *cover.shown))
+    covered = cover.covered if kept else [*cover.covered, *cover.shown]
+    # The largest last, over the others: nothing finer is left where somebody may be who was lost.
+    return redact(image, kept, sorted(covered, key=lambda one: one.width * one.height))
 
 
 def _whole(frame: Frame) -> NDArray[np.uint8]:

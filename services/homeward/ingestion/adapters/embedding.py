@@ -35,6 +35,10 @@ STALL_SECONDS = 60.0
 DOUBTFUL_SCORE = 0.3
 """Least score of faces that are asked for: doubtful ones are needed to blur them in stills."""
 
+LEAST_SCORE = 0.1
+"""Least score of what is blurred in a still, although it may be no face: the least that the
+embedding service takes."""
+
 FRAMES_PER_MESSAGE = 4
 REGIONS_PER_MESSAGE = 32
 """Half of the largest message that the service takes: one more picture fits."""
@@ -152,13 +156,21 @@ class GrpcFaceFinder:
 
     async def find_close(self, closeups: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """Return the faces in each of some small pictures, BGR, in their pixels."""
-        batches = [
-            closeups[start : start + CLOSEUPS_PER_MESSAGE]
-            for start in range(0, len(closeups), CLOSEUPS_PER_MESSAGE)
-        ]
+        return await self._found_in(closeups, DOUBTFUL_SCORE)
+
+    async def find_everybody(self, pictures: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
+        """Return whatever may be a face in each of some pictures, BGR, in their pixels."""
+        return await self._found_in(pictures, LEAST_SCORE)
+
+    async def _found_in(
+        self, pictures: Sequence[NDArray[np.uint8]], least_score: float
+    ) -> list[list[Face]]:
         found: list[list[Face]] = []
         async with translated("embedding", self._target):
-            requests = (_request([_bgr(image) for image in batch]) for batch in batches)
+            requests = (
+                _request([_bgr(image) for image in batch], least_score)
+                for batch in _batches(pictures)
+            )
             call = self._stub.DetectFaces(
                 requests, timeout=EMBED_TIMEOUT_SECONDS, metadata=trace_metadata()
             )
@@ -318,9 +330,24 @@ def _faces(
     return [_enlarged(face, sent.frame.scale) for face in view.faces(sent, found)]
 
 
-def _request(batch: list[embedding_service_pb2.Frame]) -> embedding_service_pb2.DetectFacesRequest:
+def _batches(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uint8]]]:
+    """Yield as many pictures at a time as go into a message."""
+    batch: list[NDArray[np.uint8]] = []
+    for picture in pictures:
+        size = sum(one.nbytes for one in batch) + picture.nbytes
+        if batch and (len(batch) == CLOSEUPS_PER_MESSAGE or size > MESSAGE_BYTES):
+            yield batch
+            batch = []
+        batch.append(picture)
+    if batch:
+        yield batch
+
+
+def _request(
+    batch: list[embedding_service_pb2.Frame], least_score: float = DOUBTFUL_SCORE
+) -> embedding_service_pb2.DetectFacesRequest:
     return embedding_service_pb2.DetectFacesRequest(
-        frames=batch, min_detector_score=DOUBTFUL_SCORE, omit_quality=True
+        frames=batch, min_detector_score=least_score, omit_quality=True
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from homeward.core.vision import quality
 from homeward.core.vision.alignment import align
-from homeward.core.vision.redaction import redact
+from homeward.core.vision.redaction import bystanders, redact, share_covered
 from homeward.core.vision.regions import Region
 from homeward.core.vision.scaling import shrink
 from homeward.ingestion.scan.faces import Box, Face, Frame, Picture, Portrait
@@ -41,6 +42,13 @@ detector sees only parts."""
 
 CLOSEUP_LEAST_PX = 16
 """Least side of a picture that the embedding service takes."""
+
+SURROUNDINGS_FACE_PX = 96.0
+"""Side of the person's face in a copy of their surroundings: faces from a fifth of that to three
+times of it are found then."""
+
+SURROUNDINGS_MOST_SCALE, SURROUNDINGS_MOST_PX = 3.0, 1280.0
+"""Most that a copy is enlarged, and the most of its longer side."""
 
 STILL_SIDE_PX = 720
 STILL_JPEG_QUALITY = 88
@@ -90,16 +98,8 @@ class CvFaceImages:
         region = _inside(portrait.picture, x - half, y - half, x + half, y + half)
         most = CLOSEUP_MAX_PX / (2 if wide else 1)
         scale = min(max(1.0, CLOSEUP_MIN_PX / side), most / side)
-        image = portrait.picture.cut(region)
-        size = [max(CLOSEUP_LEAST_PX, round(length * scale)) for length in image.shape[1::-1]]
-        how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
-        sized = image if scale == 1.0 else cv2.resize(image, size, interpolation=how)
-        return Closeup(
-            np.asarray(sized, np.uint8),
-            left=region.left,
-            top=region.top,
-            scale=size[0] / image.shape[1] if scale != 1.0 else 1.0,
-        )
+        resized = _resized(portrait.picture.cut(region), scale)
+        return replace(resized, left=region.left, top=region.top)
 
     def aligned(self, portrait: Portrait, face: Face) -> NDArray[np.uint8]:
         """Return a face upright, as the recogniser takes it: BGR, shape (112, 112, 3)."""
@@ -109,15 +109,40 @@ class CvFaceImages:
         """Return how well an aligned face serves recognition, in [0, 1]; higher is better."""
         return _quality(aligned, face)
 
+    def surroundings(self, portrait: Portrait) -> Sequence[Closeup]:
+        """Return all of a portrait, at sizes at which a detector finds faces small and large."""
+        picture = portrait.picture
+        width, height = picture.width, picture.height
+        whole = picture.cut(Region(0, 0, width, height))
+        side = max(portrait.face.width, portrait.face.height)
+        most = SURROUNDINGS_MOST_PX / max(width, height)
+        scales = {min(SURROUNDINGS_FACE_PX / side, SURROUNDINGS_MOST_SCALE, most), min(1.0, most)}
+        return [_resized(whole, scale) for scale in sorted(scales)]
+
     def still(self, portrait: Portrait) -> Still:
         """Return the still of a person, with every other face blurred."""
         whole = portrait.picture
         picture = whole.cut(Region(0, 0, whole.width, whole.height))
-        redacted = redact(picture, portrait.face, portrait.others, surroundings=True)
-        small, scale = shrink(redacted, STILL_SIDE_PX)
-        done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, STILL_JPEG_QUALITY])
+        small, scale = shrink(picture, STILL_SIDE_PX)
+        face = portrait.face.scaled(scale)
+        others = bystanders(face, [other.scaled(scale) for other in portrait.others])
+        redacted = redact(small, face, others, surroundings=True)
+        done, data = cv2.imencode(".jpg", redacted, [cv2.IMWRITE_JPEG_QUALITY, STILL_JPEG_QUALITY])
         assert done, "a picture with pixels encodes"
-        return Still(data.tobytes(), portrait.face.scaled(scale))
+        covered = max((share_covered(face, other) for other in others), default=0.0)
+        return Still(data.tobytes(), face, covered)
+
+
+def _resized(image: NDArray[np.uint8], scale: float) -> Closeup:
+    size = [max(CLOSEUP_LEAST_PX, round(length * scale)) for length in image.shape[1::-1]]
+    how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+    sized = image if scale == 1.0 else cv2.resize(image, size, interpolation=how)
+    return Closeup(
+        np.asarray(sized, np.uint8),
+        left=0,
+        top=0,
+        scale=size[0] / image.shape[1] if scale != 1.0 else 1.0,
+    )
 
 
 def _aligned(picture: Picture, face: Face) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from itertools import pairwise
 from homeward.ingestion.clip.following import Following, Run, Sight, Trail
 from homeward.ingestion.scan.faces import Box
 
-HELD = timedelta(seconds=1)
+HELD = timedelta(seconds=0.6)
 """How long somebody is covered before they are first found, and after they are last found."""
 
 LOOSE_HELD = timedelta(seconds=0.25)
@@ -43,7 +43,7 @@ PART_OF_FACE = 0.8
 UNSETTLED = timedelta(seconds=0.2)
 """How long pictures are blurred as a whole on both sides of another scene."""
 
-FASTEST = 12.0
+FASTEST = 8.0
 """Sizes of their face that somebody goes in a second, at most: what is faster is a box that jumps,
 as where a face is cut off by the edge of the picture."""
 

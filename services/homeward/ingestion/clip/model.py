@@ -14,8 +14,8 @@ DEFAULT_MARGIN = timedelta(seconds=5)
 MOST_MARGIN = timedelta(seconds=30)
 
 MOST_LENGTH = timedelta(seconds=90)
-"""Longest clip: the longest margins around half a minute. Two cores search a minute of 1080p at 25
-pictures a second in some five minutes, and its file has at most 68 MB (`encoder.MOST_BITS`)."""
+"""Longest clip: the longest margins around half a minute. Making it takes minutes, and its file has
+at most 68 MB (`clip_encoder.MOST_BITS`)."""
 
 CLIP_RATE = 30.0
 """Most pictures a second of a clip."""

@@ -197,7 +197,7 @@ class Comparer:
         self._images = images
         self._matcher = matcher
         self._executor = executor
-        self._stills = StillMaker(images=images, executor=executor)
+        self._stills = StillMaker(faces=faces, images=images, executor=executor)
 
     async def compare(self, task: SegmentTask, tracks: Sequence[Track[Shots]]) -> Compared:
         """Compare tracks that have ended; return the result for the segment."""
@@ -393,7 +393,7 @@ def _draft(task: SegmentTask, one: Candidacy, policy: MatchPolicy) -> SightingDr
         best_shot=shot.offset,
         face_height_px=shot.box.height,
         template=appearance.fused,
-        stills=draft_stills(appearance, one.stills, likeness.scores),
+        stills=draft_stills(appearance, one.stills, likeness.scores, best=likeness.shot),
         include_rejected_before=task.include_rejected_before,
         requester=task.requester,
     )

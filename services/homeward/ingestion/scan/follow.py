@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from homeward.ingestion.footage.media import Stretch
 from homeward.ingestion.scan.face_sizes import MIN_FACE_WIDTH_PX
 from homeward.ingestion.scan.faces import Box, Face, Frame
+from homeward.ingestion.scan.neighbours import Neighbours, Sight
 from homeward.ingestion.scan.ports import FaceImages, FrameFaces, Undecodable
 from homeward.ingestion.scan.presence import PresentPerson, PresentShot
 from homeward.ingestion.scan.shots import Shot, Shots
@@ -38,6 +39,10 @@ class SegmentSearch:
         self._images = images
         self._tracker: Tracker[Shots] = Tracker()
         self._thumbnail: NDArray[np.float32] | None = None
+        self._numbers: dict[int, int] = {}
+        """Of the tracks under way, by their identities: from 1."""
+        self._begun = 0
+        self._near = Neighbours()
         self._sights: Counter[int] = Counter()
         """How often those under way were in view in the stretch, by the identities of their tracks:
         what is seen of them beyond it, the next segment counts."""
@@ -78,7 +83,10 @@ class SegmentSearch:
         return self._kept(self._tracker.finish())
 
     def _kept(self, ended: list[Track[Shots]]) -> list[Track[Shots]]:
-        self.people += [_present(track, self._sights.pop(id(track), 0)) for track in ended]
+        for track in ended:
+            del self._numbers[id(track)]
+            track.kept.see_others(self._near.missed)
+            self.people.append(_present(track, self._sights.pop(id(track), 0)))
         return ended
 
     def _follow(self, frame: Frame, faces: Sequence[Face]) -> list[Track[Shots]]:
@@ -87,6 +95,9 @@ class SegmentSearch:
         before, self._thumbnail = self._thumbnail, self._images.thumbnail(frame)
         cut = before is not None and is_cut(before, self._thumbnail)
         ended = self._tracker.finish() if cut else self._tracker.ended(frame.offset)
+        if cut:
+            self._near.cut()
+        seen: list[Sight] = []
         within = frame.offset < self._stretch.end
         counted = is_within(self._stretch, frame.offset)
         self.frames += counted
@@ -96,7 +107,8 @@ class SegmentSearch:
         ):
             sure = face.detector_score >= BEGIN_SCORE
             if track is None and sure and within:
-                track = self._tracker.begin(frame.offset, face.box, patch, Shots())  # noqa: PLW2901 - a new one
+                track = self._begin(frame, face, patch)  # noqa: PLW2901 - a new one
+            seen.append(Sight(self._numbers[id(track)] if track is not None else 0, face.box))
             if track is not None and counted:
                 self._sights[id(track)] += 1
                 self.faces += 1
@@ -105,7 +117,14 @@ class SegmentSearch:
             if track is not None and face.box.width >= MIN_FACE_WIDTH_PX:
                 others = [other.box for other in (*faces[:number], *faces[number + 1 :])]
                 _consider(self._images, track.kept, frame, face, others)
+        self._near.add(frame.offset, seen)
         return ended
+
+    def _begin(self, frame: Frame, face: Face, patch: NDArray[np.float32]) -> Track[Shots]:
+        track = self._tracker.begin(frame.offset, face.box, patch, Shots())
+        self._begun += 1
+        self._numbers[id(track)] = self._begun
+        return track
 
 
 def _consider(

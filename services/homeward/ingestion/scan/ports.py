@@ -125,6 +125,12 @@ class FaceFinder(Protocol):
     async def find_close(self, closeups: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """Return the faces in each of some small pictures, BGR, in their pixels."""
 
+    async def find_everybody(self, pictures: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
+        """Return whatever may be a face in each of some pictures, BGR, in their pixels.
+
+        Much of it is none: this is for blurring.
+        """
+
     async def embed(
         self, aligned: Sequence[NDArray[np.uint8]], widths_px: Sequence[float]
     ) -> list[Template]:
@@ -264,6 +270,8 @@ class Still:
     """JPEG, everybody else unrecognisable."""
     face: Box
     """Of the person, pixels of the picture."""
+    covered: float = 0.0
+    """Share of it, in [0, 1], that is behind or before somebody else's face."""
 
 
 class Work(Protocol):
@@ -419,6 +427,9 @@ class FaceImages(Protocol):
 
     def quality(self, aligned: NDArray[np.uint8], face: Face) -> float:
         """Return how well an aligned face serves recognition, in [0, 1]; higher is better."""
+
+    def surroundings(self, portrait: Portrait) -> Sequence[Closeup]:
+        """Return all of a portrait, at sizes at which a detector finds faces small and large."""
 
     def still(self, portrait: Portrait) -> Still:
         """Return the still of a person, with every other face blurred."""

@@ -46,7 +46,7 @@ from homeward.servicekit import tracing
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
 
-SCAN_VERSION = 5
+SCAN_VERSION = 6
 """Part of the presence index's version: raise it whenever a scan would select other pictures."""
 
 Report = Callable[[Segment], Awaitable[None]]

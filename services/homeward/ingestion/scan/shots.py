@@ -6,7 +6,7 @@ disk: what matches nobody is dropped with the appearance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -39,7 +39,17 @@ class Shot:
     portrait: Portrait
     """What it is compared by, and a still is made of, if it comes to one."""
     others: tuple[Box, ...]
-    """The other faces in the picture, doubtful ones included."""
+    """The other faces in the picture, doubtful ones included, and where some may be."""
+
+    def with_others(self, more: Sequence[Box]) -> Shot:
+        """Return it with more places where other faces may be, pixels of the recording."""
+        left, top = self.portrait.face.x - self.box.x, self.portrait.face.y - self.box.y
+        moved = tuple(box.moved(left, top) for box in more)
+        return replace(
+            self,
+            portrait=replace(self.portrait, others=(*self.portrait.others, *moved)),
+            others=(*self.others, *more),
+        )
 
 
 @dataclass(slots=True)
@@ -70,6 +80,16 @@ class Shots:
     def clear(self) -> None:
         """Let go of all pictures."""
         self._held.clear()
+
+    def see_others(self, missed: Callable[[timedelta, Box], Sequence[Box]]) -> None:
+        """Add to each picture where other faces may be that were not detected in it.
+
+        Args:
+            missed: Returns these for the picture of a time and the person's own face.
+        """
+        for place, shot in self._held.items():
+            more = missed(shot.offset, shot.box)
+            self._held[place] = shot.with_others(more) if more else shot
 
     def wants(self, offset: timedelta, quality: float) -> bool:
         """Tell whether a picture of this quality would be kept."""

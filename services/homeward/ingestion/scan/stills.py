@@ -6,42 +6,133 @@ appearance, as `shots` says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from homeward.ingestion.scan.ports import DraftStill, FaceImages, Still
+from homeward.ingestion.scan.faces import Box, Face, Portrait
+from homeward.ingestion.scan.ports import Closeup, DraftStill, FaceFinder, FaceImages, Still
 from homeward.ingestion.scan.shots import Appearance
+from homeward.ingestion.scan_metrics import stage
 from homeward.servicekit.executor import BoundedExecutor
+
+LEAST_SURE = 0.15
+"""Least score of what is blurred, although it may be no face. Surroundings are coarse anyway."""
+
+SURE_NEAR_HEAD = 0.3
+"""Least score of what is blurred close to the person's own face, where their own ears and collars
+look a little like faces; elsewhere whatever may be a face is blurred."""
+
+SURE_ON_HEAD = 0.5
+"""Least score of what is blurred in the person's own hair, which a detector takes for a face now
+and then: with up to 0.45, and somebody who looks over a head with 0.7 and more (a street arcade and
+groups of `bench/street.py`, 2026-11-29)."""
+
+NEAR_HEAD = 1.5
+"""How far the middle of a box is from the person's face that is close to it, in widths."""
+
+MOST_UNSURE = 2.0
+"""How many times as wide as the person's own a face is at most that is not surely one."""
+
+SURE = 0.6
+
+MOST_COVERED = 0.1
+"""Share of the person's face that somebody else's may cover in a still beside the best one."""
 
 
 class StillMaker:
     """Makes the stills of appearances.
 
     Args:
-        images: Makes one, in a thread of `executor`.
+        faces: Finds who else is in a picture.
+        images: Makes a still, in a thread of `executor`.
         executor: Threads.
     """
 
-    def __init__(self, *, images: FaceImages, executor: BoundedExecutor) -> None:
+    def __init__(self, *, faces: FaceFinder, images: FaceImages, executor: BoundedExecutor) -> None:
+        self._faces = faces
         self._images = images
         self._executor = executor
 
     async def make(self, found: Sequence[Appearance]) -> list[list[Still]]:
         """Return a still of each picture of each appearance, in the order of the pictures."""
-        return [
-            [await self._executor.run(self._images.still, shot.portrait) for shot in one.shots]
-            for one in found
-        ]
+        return [await self._stills_of([shot.portrait for shot in one.shots]) for one in found]
+
+    async def _stills_of(self, portraits: Sequence[Portrait]) -> list[Still]:
+        """Return a still of each picture of somebody.
+
+        Everybody else is looked for once more, at the full resolution and with whatever score: a
+        search sees a smaller copy of the picture, and wants faces to follow.
+        """
+        with stage("stills", {"pictures": len(portraits)}):
+            views = await self._executor.run(
+                lambda: list(map(self._images.surroundings, portraits))
+            )
+            pictures = [one.image for each in views for one in each]
+            found = iter(await self._faces.find_everybody(pictures) if pictures else ())
+            seen = [
+                replace(portrait, others=(*_known(portrait), *_faces(portrait, view, found)))
+                for portrait, view in zip(portraits, views, strict=True)
+            ]
+            return await self._executor.run(lambda: list(map(self._images.still, seen)))
+
+
+def _known(portrait: Portrait) -> list[Box]:
+    """Return the other faces that are known, but for what may be the person's hair.
+
+    What is none is found again, and surer.
+    """
+    return [one for one in portrait.others if not is_on_head(portrait.face, one)]
+
+
+def is_on_head(own: Box, box: Box) -> bool:
+    """Whether the middle of a box is in the hair above a face."""
+    (x, y), (own_x, own_y) = box.centre, own.centre
+    up = (own_y - y) / own.height
+    return abs(x - own_x) <= own.width / 2 and 0.25 <= up <= 1.1  # noqa: PLR2004 - brow to crown
+
+
+def _faces(portrait: Portrait, views: Sequence[Closeup], found: Iterator[list[Face]]) -> list[Box]:
+    """Return what may be faces in a portrait; takes what was found in the views of it."""
+    return [
+        face.box.scaled(1 / view.scale)
+        for view in views
+        for face in next(found)
+        if _counts(portrait.face, face, view.scale)
+    ]
+
+
+def _counts(own: Box, face: Face, scale: float) -> bool:
+    box = face.box.scaled(1 / scale)
+    (x, y), (own_x, own_y) = box.centre, own.centre
+    if box.width > MOST_UNSURE * own.width:
+        least = SURE
+    elif is_on_head(own, box):
+        least = SURE_ON_HEAD
+    elif math.hypot(x - own_x, y - own_y) <= NEAR_HEAD * own.width:
+        least = SURE_NEAR_HEAD
+    else:
+        least = LEAST_SURE
+    return face.detector_score >= least
 
 
 def draft_stills(
-    appearance: Appearance, stills: Sequence[Still], scores: Sequence[float | None]
+    appearance: Appearance,
+    stills: Sequence[Still],
+    scores: Sequence[float | None],
+    *,
+    best: int,
 ) -> tuple[DraftStill, ...]:
     """Return the stills of a finding, in order of time.
+
+    One in which somebody else's face is before or behind the person's own is left out: both cannot
+    be told apart there, and others show the person as well.
 
     Args:
         appearance: Whom they show: at most `MAX_SHOTS` pictures, spread over its time.
         stills: Of its pictures.
         scores: Of these alone, with the subject of the finding; None of those below the threshold.
+        best: Number of the picture that is most alike, of which there is a still in any case.
     """
     made = [
         DraftStill(
@@ -52,6 +143,9 @@ def draft_stills(
             quality=shot.quality,
             picture=still.picture,
         )
-        for shot, still, score in zip(appearance.shots, stills, scores, strict=True)
+        for number, (shot, still, score) in enumerate(
+            zip(appearance.shots, stills, scores, strict=True)
+        )
+        if number == best or still.covered <= MOST_COVERED
     ]
     return tuple(sorted(made, key=lambda one: one.offset))

@@ -122,17 +122,14 @@ class Exports:
         self._clip(sighting, order.clip, signer)
 
     async def seal(
-        self,
-        sighting: Sighting,
-        stills: Sequence[tuple[SightingStill, bytes]],
-        order: PackageOrder,
+        self, sighting: Sighting, stills: Sequence[bytes], order: PackageOrder
     ) -> SealedPackage:
         """Return what the package of a confirmed sighting is made of, signed.
 
         Args:
-            sighting: To be given out.
-            stills: Its stills, JPEG files, that of the best shot first.
-            order: What the package is asked for with.
+            sighting: The sighting.
+            stills: Of its `given_stills`, in their order; empty bytes for those that are gone.
+            order: What is asked for.
 
         Raises:
             FailedPreconditionError: `AUDIT_KEY_MISSING`.
@@ -144,6 +141,9 @@ class Exports:
         touching = await events.touching(
             [f"sighting/{sighting.sighting_id}"], since=sighting.create_time
         )
+        held = [
+            (one, data) for one, data in zip(sighting.given_stills, stills, strict=True) if data
+        ]
         content: dict[str, Any] = {
             "format": FORMAT,
             "make_time": format_time(self._clock.now()),
@@ -153,13 +153,7 @@ class Exports:
             "approved": sighting.approved,
             "sighting": _sighting_entry(sighting),
             "stills": [
-                {
-                    "name": still_name(number),
-                    "time": format_time(still.time),
-                    "offset_ms": _ms(still.offset),
-                    "face_height_px": round(still.face_height_px),
-                }
-                for number, (still, _) in enumerate(stills, 1)
+                _still_entry(number, one, sighting) for number, (one, _) in enumerate(held, 1)
             ],
             "subject": await self._subject(sighting),
             "policies": [
@@ -173,7 +167,7 @@ class Exports:
         }
         summary = summary_of(content).encode()
         files = [
-            *(_file(still_name(number), data) for number, (_, data) in enumerate(stills, 1)),
+            *(_file(still_name(number), data) for number, (_, data) in enumerate(held, 1)),
             _file(SUMMARY, summary),
         ]
         if content["clip"]:
@@ -183,7 +177,7 @@ class Exports:
             )
         manifest = canonical({**content, "files": files})
         return SealedPackage(
-            stills=tuple(data for _, data in stills),
+            stills=tuple(data for _, data in held),
             summary=summary,
             manifest=manifest,
             note=signer.sign(sealed_text(FORMAT, manifest)),
@@ -241,6 +235,16 @@ def _sighting_entry(sighting: Sighting) -> dict[str, Any]:
         "face_height_px": round(sighting.face_height_px),
         "scan_id": sighting.scan_id,
         "requesters": list(sighting.requesters),
+    }
+
+
+def _still_entry(number: int, still: SightingStill, sighting: Sighting) -> dict[str, Any]:
+    return {
+        "name": still_name(number),
+        "time": format_time(still.time),
+        "recording_ms": _ms(still.offset),
+        "face_height_px": round(still.face_height_px),
+        "best": still.offset == sighting.best_shot_offset,
     }
 
 

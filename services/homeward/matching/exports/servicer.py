@@ -44,14 +44,8 @@ class ExportServicer(export_service_pb2_grpc.ExportServiceServicer):
         sighting_id = wire.uuid_text(request.sighting_id, "sighting_id")
         order = _order_from(request)
         self._exports.require_fit(await self._review.get(sighting_id), order)
-        sighting, best = await self._review.export(sighting_id, unapproved=request.unapproved)
-        found = zip(sighting.given_stills, await self._review.stills(sighting), strict=True)
-        stills = [
-            (still, best if still.offset == sighting.best_shot_offset else data)
-            for still, data in found
-            if data or still.offset == sighting.best_shot_offset
-        ]
-        stills.sort(key=lambda one: one[0].offset != sighting.best_shot_offset)  # stable
+        sighting, _still = await self._review.export(sighting_id, unapproved=request.unapproved)
+        stills = await self._review.stills(sighting)
         sealed = await self._exports.seal(sighting, stills, order)
         return export_service_pb2.SealPackageResponse(
             sighting=convert_sightings.to_sighting(sighting, self._review.rules),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 
@@ -84,7 +85,8 @@ class SightingReview:
 
     async def stills(self, sighting: Sighting) -> list[bytes]:
         """Return the JPEG files of `given_stills`; empty bytes for those that are gone."""
-        return [await self._kept.stills.of(sighting, one) or b"" for one in sighting.given_stills]
+        read = (self._kept.stills.of(sighting, one) for one in sighting.given_stills)
+        return [still or b"" for still in await asyncio.gather(*read)]
 
     async def page(
         self, which: SightingFilter, *, size: int, after: SightingCursor | None = None

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import structlog
+
 from homeward.core.inventory import RECORD_LIMIT
 from homeward.matching.sightings.deciding import with_decisions
 from homeward.matching.sightings.feed import Change, ChangeKind
@@ -13,6 +15,8 @@ from homeward.matching.sightings.kept import KeptSightings
 from homeward.matching.sightings.ledger import LedgerKey
 from homeward.matching.sightings.model import ErasedSighting, Sighting, SightingState
 from homeward.matching.sightings.spans import Span
+
+log = structlog.get_logger()
 
 COMPARED_EVERY = timedelta(hours=1)
 """How often feed and ledger are compared, besides when a process starts, and when a change could
@@ -50,6 +54,8 @@ class UntoldChanges:
         for key, span in await self._kept.ledger.spans():
             count += await self._tell_span(key, span.sighting_id, told, since)
         self._compared = now
+        if count:
+            log.info("changes told late", count=count)
         return count
 
     async def _tell_span(

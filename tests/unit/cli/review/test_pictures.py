@@ -76,7 +76,7 @@ def test_reference_still_and_rival_stand_beside_each_other(decoded: list[bytes])
 
 
 @pytest.mark.parametrize(
-    ("shape", "rows"), [((4000, 300), 1), ((1600, 300), 2), ((600, 300), 3)], ids=str
+    ("shape", "rows"), [((4000, 300), 1), ((1600, 300), 2), ((1100, 400), 3)], ids=str
 )
 def test_the_others_stand_small_in_rows_so_that_all_is_as_large_as_can_be(
     shape: tuple[int, int], rows: int
@@ -90,6 +90,15 @@ def test_the_others_stand_small_in_rows_so_that_all_is_as_large_as_can_be(
     assert panels(many, at=40)[:3] == ["red", "green", "blue"]
     # Squares beside each other, each with a label above.
     assert (many.width - pair.width) // (6 // rows) in range(350 // rows - 20, 400 // rows)
+
+
+def test_the_others_stand_below_where_there_is_more_room() -> None:
+    studio = Studio()
+    pair = studio.draw(evidence(file(GREEN)))
+    many = studio.draw(evidence(*[file(GREEN)] * 6), shape=(640, 800))
+
+    assert (many.width, many.height > pair.height) == (pair.width, True)
+    assert panels(many, at=pair.height + 100) == ["green"]
 
 
 @pytest.mark.parametrize(

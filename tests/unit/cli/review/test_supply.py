@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -53,6 +54,7 @@ def service() -> Service:
 @pytest.fixture
 def made(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     monkeypatch.setattr(supplying, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(supplying, "_SHOWN_SECONDS", 0.01)
     supplies: list[Supply] = []
 
     def make(prepare: Callable[[sighting_pb2.Sighting], Prepared] = prepared) -> Supply:
@@ -117,6 +119,30 @@ def test_it_goes_on_when_the_service_is_back(service: Service, made: Make) -> No
     service.failures = [CallError("away", status="UNAVAILABLE")] * 3
 
     assert list(decided(service, made())) == NAMES
+
+
+def test_nothing_is_prepared_while_a_decision_is_on_its_way(
+    made: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supplying, "_SENT_SECONDS", 60.0)
+    begun, go_on, third = threading.Event(), threading.Event(), threading.Event()
+
+    def prepare(listed: sighting_pb2.Sighting) -> Prepared:
+        if listed.sighting_id == NAMES[1]:
+            begun.set()
+            go_on.wait(10)
+        elif listed.sighting_id == NAMES[2]:
+            third.set()
+        return prepared(listed)
+
+    supply = made(prepare)
+    assert begun.wait(10)  # the first is ready
+    supply.calm()
+    go_on.set()
+
+    assert not third.wait(0.1)
+    assert shown(supply) == NAMES[0]
+    assert third.wait(10)
 
 
 def test_a_refusal_is_raised_to_who_waits(service: Service, made: Make) -> None:

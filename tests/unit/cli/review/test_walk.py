@@ -34,6 +34,9 @@ class FakeSupply:
     def next(self, _: Any) -> Prepared | None:
         return self.coming.pop(0) if self.coming else None
 
+    def calm(self) -> None:
+        pass
+
     def is_done(self, sighting_id: str) -> None:
         pass
 
@@ -235,6 +238,19 @@ def test_a_refused_decision_does_not_keep_the_others(
 
     assert capsys.readouterr().err.count("reason: SIGHTING_LEASED") == 4
     assert walking.counts["refused"] == 4
+
+
+def test_a_decision_that_is_interrupted_is_said_to_be_unknown(
+    go: Go, desk: FakeDesk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: str) -> Decided:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(desk, "send", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        go("c")
+
+    assert "is recorded is not known" in capsys.readouterr().out
 
 
 def test_why_nothing_is_left_is_told(

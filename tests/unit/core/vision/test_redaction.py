@@ -73,8 +73,20 @@ def test_a_face_that_touches_the_kept_one_is_coarse_but_for_the_kept_face(right:
 
     left = detail(redacted) > SHARP / 2
     assert not left[ellipse(other) & ~ellipse(OWN, 1.3)].any()
-    own = ellipse(OWN, 0.8)
+    own = ellipse(OWN, 0.8) & (np.indices((480, 640))[1] < OWN.x + 0.4 * OWN.width)
     np.testing.assert_array_equal(redacted[own], noise()[own])
+
+
+@pytest.mark.parametrize("right", [50, 40, 30])
+def test_of_what_two_boxes_hold_each_has_what_is_nearer_to_them(right: float) -> None:
+    """Either may be in front of the other."""
+    other = Box(OWN.x + right, OWN.y, 60, 75)
+
+    left = detail(redact(noise(), OWN, [other])) > SHARP / 2
+
+    beyond = np.indices((480, 640))[1] > OWN.x + 30 + right / 2 + 6
+    assert not left[ellipse(other) & beyond].any()
+    assert left[ellipse(OWN, 0.8) & ~beyond].mean() > 0.5
 
 
 @pytest.mark.parametrize("right", [75, -75, 90])

@@ -242,6 +242,24 @@ async def test_many_close_ups_come_back_in_order(finder: GrpcFaceFinder) -> None
     assert [faces[0].box.width for faces in found] == list(range(1, len(closeups) + 1))
 
 
+async def test_whatever_may_be_a_face_is_asked_for_to_be_blurred(
+    finder: GrpcFaceFinder, service: FakeEmbedding
+) -> None:
+    await finder.find_close([np.zeros((40, 60, 3), np.uint8)])
+    await finder.find_everybody([np.zeros((40, 60, 3), np.uint8)])
+
+    assert service.scores == {0.3, 0.1}
+
+
+async def test_large_pictures_come_in_messages_that_are_taken(
+    finder: GrpcFaceFinder, service: FakeEmbedding
+) -> None:
+    found = await finder.find_everybody([np.zeros((1000, 800, 3), np.uint8)] * 8)
+
+    assert len(found) == 8
+    assert service.answers_left == 10_000 - 8
+
+
 async def test_no_close_ups_have_no_faces(finder: GrpcFaceFinder) -> None:
     assert await finder.find_close([]) == []
 

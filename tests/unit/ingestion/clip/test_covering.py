@@ -66,16 +66,16 @@ def test_somebody_is_covered_in_the_pictures_in_which_they_were_missed(
 
 def test_a_cover_grows_with_the_time_since_somebody_was_found(make: Any, followed: Any) -> None:
     plan = planned(followed(60, walking(make, range(20, 30))))
-    widths = [max(one.width for one in plan[number].covered) for number in range(30, 50)]
+    widths = [max(one.width for one in plan[number].covered) for number in range(30, 44)]
     assert widths == sorted(widths)
     assert widths[-1] > 2 * widths[0]
 
 
-def test_somebody_is_covered_for_a_second_before_and_after_they_were_found(
+def test_somebody_is_covered_for_a_while_before_and_after_they_were_found(
     make: Any, followed: Any
 ) -> None:
     plan = planned(followed(4 * SECOND, walking(make, range(40, 50))))
-    assert [bool(plan[number].covered) for number in (14, 15, 74, 75)] == [False, True, True, False]
+    assert [bool(plan[number].covered) for number in (24, 25, 64, 65)] == [False, True, True, False]
 
 
 def test_a_face_that_is_not_certain_is_covered_by_itself(make: Any, followed: Any) -> None:
@@ -120,7 +120,7 @@ def test_whoever_was_lost_before_the_subject_has_the_subject_covered_too(
         faces[number].append(make.face(300 - 4 * number))
     found = followed(50, faces)
     plan = planned(found, found.trails[0].runs)
-    assert [len(plan[number].shown) for number in (10, 35, 49)] == [1, 0, 1]
+    assert [len(plan[number].shown) for number in (10, 33, 49)] == [1, 0, 1]
 
 
 @pytest.mark.parametrize(

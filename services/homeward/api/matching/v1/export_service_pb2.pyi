@@ -145,9 +145,7 @@ class SealPackageResponse(_message.Message):
 
     @_builtins.property
     def stills(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """The stills: JPEG files, in the order of the manifest's `still-1.jpg`, `still-2.jpg` and so on;
-        that of the best shot first, the others in order of time.
-        """
+        """The stills: JPEG files, in the order of the manifest's `still-1.jpg`, `still-2.jpg` and so on."""
 
     def __init__(
         self,
