@@ -36,6 +36,8 @@ SUBJECT = "11111111-2222-4333-8444-555555555555"
 OTHER = "99999999-2222-4333-8444-555555555555"
 SLUG = "gate-20260304t120000000000z-0123456789abcdef"
 NAME = "Anna Example, 14"
+RECIPIENT = "Westmarch Police"
+"""To whom something is disclosed is what the law wants in the trail."""
 """Personal text, in every field of a request that takes text."""
 
 
@@ -70,7 +72,8 @@ def filled(message: Message, text: str = NAME) -> Message:
         kind = kind_of(field.name)
         value: Any = None
         if field.type == FieldDescriptor.TYPE_STRING:
-            value = (SLUG if kind in ("footage", "camera") else SUBJECT) if kind else text
+            told = RECIPIENT if field.name == "recipient" else text
+            value = (SLUG if kind in ("footage", "camera") else SUBJECT) if kind else told
         elif field.type == FieldDescriptor.TYPE_BYTES:
             value = text.encode()
         elif field.message_type and field.message_type.full_name.startswith("homeward."):

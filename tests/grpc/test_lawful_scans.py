@@ -48,7 +48,7 @@ from homeward.matching.composition import Choices, compose
 from homeward.matching.gallery.model import ModelInfo
 from homeward.matching.servicer import services
 from homeward.matching.sightings.deciding import ReviewRules
-from homeward.matching.use_records import EXPORTS
+from homeward.matching.use_records import EXPORT
 from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.server import GrpcServer, Service
@@ -524,11 +524,11 @@ async def test_a_use_record_says_what_was_done_with_whose_data(force: Force) -> 
     await force.kept.add_sightings(scan.scan_id, [found])
     for name, rpc, actor, about in (
         ("ingestion-1", "ingestion.v1.ScanService/CreateScan", "ivy", f"scan/{scan.scan_id}"),
-        ("matching-1", EXPORTS[0].removeprefix("homeward.api."), "rex", f"sighting/{found}"),
+        ("matching-1", EXPORT.removeprefix("homeward.api."), "rex", f"sighting/{found}"),
         ("matching-1", "matching.v1.SubjectService/GetSubject", "eve", f"subject/{subject_id}"),
     ):
         force.events.append(event(force, name, rpc, actor, about))
-    export = EXPORTS[0].removeprefix("homeward.api.")
+    export = EXPORT.removeprefix("homeward.api.")
     for outcome in ("FAILED_PRECONDITION", "CANCELLED"):
         about = f"sighting/{found}"
         force.events.append(event(force, "matching-1", export, "ben", about, outcome=outcome))

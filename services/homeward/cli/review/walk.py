@@ -159,6 +159,12 @@ class Walk:
             self._supply.is_done(prepared.sighting_id)
             self.counts["refused"] += 1
             return True
+        except KeyboardInterrupt:
+            terminal.tell(
+                f"Whether your decision on sighting {prepared.sighting_id} is recorded is not"
+                " known: start again, and it is shown if it is not."
+            )
+            raise
         self._supply.is_done(prepared.sighting_id)
         self._remember(_Past(prepared, decided))
         self.counts[decision] += 1

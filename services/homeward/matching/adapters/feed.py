@@ -107,7 +107,12 @@ class NatsSightingFeed:
     async def follow(
         self, after: str = "", *, from_oldest: bool = False
     ) -> AsyncGenerator[Told | str, None]:
-        """Yield the changes after a place, and places while nothing happens."""
+        """Yield the changes after a place, and places while nothing happens.
+
+        Raises:
+            InvalidArgumentError: `FIELD_INVALID`: it is no place.
+            FailedPreconditionError: `RESUME_TOKEN_EXPIRED`, meanwhile too.
+        """
         news = asyncio.Event()
 
         async def stored(_: Msg) -> None:
@@ -119,10 +124,14 @@ class NatsSightingFeed:
             info = await self._info()
             feed, at = _name(info), _begin(info, after, from_oldest=from_oldest)
             clock, told_place = asyncio.get_running_loop().time, -PLACE_SECONDS
+            from_place = not from_oldest  # the oldest ones may go before the first one is read
             while True:
                 news.clear()
                 if (message := await self._next(at + 1)) is not None:
-                    at = int(message.seq or 0)
+                    number = int(message.seq or 0)
+                    if from_place and number > at + 1:
+                        _begin(await self._info(), place_of(feed, at), from_oldest=False)
+                    at, from_place = number, True
                     yield _told(message, feed)
                     continue
                 if clock() - told_place >= PLACE_SECONDS:
@@ -131,6 +140,9 @@ class NatsSightingFeed:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
                         await news.wait()
+                # It may have been made anew meanwhile, or have come back with an older state: what
+                # it tells from now on would have numbers that were passed long ago.
+                _begin(await self._info(), place_of(feed, at), from_oldest=False)
         finally:
             with suppress(nats.errors.Error, OSError):  # a connection that is gone takes it along
                 await listening.unsubscribe()

@@ -84,7 +84,8 @@ class SightingFeed(Protocol):
 
         Raises:
             InvalidArgumentError: `FIELD_INVALID`: it is no place.
-            FailedPreconditionError: `RESUME_TOKEN_EXPIRED`: what came after it is gone.
+            FailedPreconditionError: `RESUME_TOKEN_EXPIRED`: what came after it is gone, or what
+                came after the last one that was yielded.
         """
 
     async def case_digest(self, subject_id: str) -> str:

@@ -240,6 +240,19 @@ def test_a_refused_decision_does_not_keep_the_others(
     assert walking.counts["refused"] == 4
 
 
+def test_a_decision_that_is_interrupted_is_said_to_be_unknown(
+    go: Go, desk: FakeDesk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: str) -> Decided:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(desk, "send", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        go("c")
+
+    assert "is recorded is not known" in capsys.readouterr().out
+
+
 def test_why_nothing_is_left_is_told(
     go: Go, supply: FakeSupply, capsys: pytest.CaptureFixture[str]
 ) -> None:
