@@ -111,8 +111,8 @@ def _clip(manifest: Mapping[str, Any]) -> str:
     )
     return (
         f"clip.mp4: {_time(record['start_time'])} to {_time(record['end_time'])}, true time;"
-        f" {whom}, by a machine; {record['blurred_picture_count']} of {record['picture_count']} pictures are"
-        " blurred as a whole."
+        f" {whom}, by a machine; {record['blurred_picture_count']} of {record['picture_count']}"
+        " pictures are blurred as a whole."
     )
 
 
