@@ -119,11 +119,10 @@ def add(
         added.append(uploaded)
         warned += _told(session, stub, shown, uploaded, _START_SOURCES[pattern is None])
     if session.view.json:
-        held = [each.footage.footage_id for each in added if each.already_held]
         session.view.document(
             {
                 "footage": [each.footage for each in added],
-                "alreadyHeld": held,
+                "alreadyHeld": [one.footage.footage_id for one in added if one.already_held],
                 "startSource": "FILE_NAME" if pattern else "OPTION",
                 "warnings": warned,
                 "refused": refused,
