@@ -305,6 +305,11 @@ async def world(clock: Clock, tmp_path: Path) -> AsyncIterator[World]:
         name = (await inside.call("CreateSubject", enrol)).subject.subject_id
         found = finding(name, clock)
         found.sighting.footage_sha256 = "5b" * 32
+        for second, still in enumerate((b"earlier", found.still, b"later"), start=-1):
+            made = found.sighting.stills.add(face_height_px=60)
+            made.offset.FromSeconds(found.sighting.best_shot_offset.seconds + second)
+            made.time.FromSeconds(found.sighting.best_shot_time.seconds + second)
+            found.stills.append(still)
         recorded = await inside.call(
             "RecordSightings", sightings.RecordSightingsRequest(findings=[found])
         )
@@ -437,7 +442,7 @@ def packed(sealed: Any, **more: bytes) -> bytes:
             NOTE: sealed.note.encode(),
             KEY: f"{sealed.verifier_key}\n".encode(),
             SUMMARY: sealed.summary,
-            still_name(1): sealed.stills[0],
+            **{still_name(number): data for number, data in enumerate(sealed.stills, 1)},
             **more,
         }
     )
@@ -455,11 +460,41 @@ async def test_a_package_with_its_clip_holds(world: World) -> None:
     assert (manifest["recipient"], manifest["approved"]) == ("A force", False)
     assert manifest["subject"]["case_reference"] == "MP/1"
     assert [one["reviewer"] for one in manifest["sighting"]["reviews"]] == ["ben"]
-    assert [one["name"] for one in manifest["files"]] == ["still-1.jpg", SUMMARY, CLIP]
+    assert [one["name"] for one in manifest["files"]] == [
+        *(still_name(number) for number in (1, 2, 3)),
+        SUMMARY,
+        CLIP,
+    ]
     summary = sealed.summary.decode()
     assert "NOT FOR USE" in summary
     assert "Given to: A force" in summary
     assert "no probability" in summary
+
+
+async def test_a_package_has_all_stills_in_order_of_time(world: World) -> None:
+    await world.confirm()
+    sealed = await world.package()
+
+    assert list(sealed.stills) == [b"earlier", b"a still", b"later"]
+    told = json.loads(sealed.manifest)["stills"]
+    assert [one["name"] for one in told] == [still_name(number) for number in (1, 2, 3)]
+    assert verify_package(packed(sealed), [world.key]).holds
+
+
+async def test_what_cannot_be_packed_is_not_noted_as_given_out(world: World) -> None:
+    await world.confirm()
+    refused = await refusal(world.package(clip_record=b"{}", clip_note="x"))
+    wanted = sightings.GetSightingRequest(sighting_id=world.sighting_id)
+    review = (await world.inside.call("GetSighting", wanted)).sighting.review
+    back = await world.inside.call(
+        "WithdrawReview",
+        sightings.WithdrawReviewRequest(
+            sighting_id=world.sighting_id, review_time=review.review_time, reviewer="ben"
+        ),
+    )
+
+    assert refused == INVALID
+    assert back.sighting.state == sighting_pb2.Sighting.STATE_UNREVIEWED
 
 
 async def test_a_package_without_a_clip_says_why(world: World) -> None:

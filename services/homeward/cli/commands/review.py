@@ -18,7 +18,7 @@ from homeward.cli.review import keyboard
 from homeward.cli.review.deciding import Desk
 from homeward.cli.review.evidence import Reader
 from homeward.cli.review.supply import Scope, Supply
-from homeward.cli.review.viewing import Elsewhere, usual
+from homeward.cli.review.viewing import Elsewhere, remove_left_behind, usual
 
 REASONS = "HOMEWARD_REVIEW_REASONS"
 """Reasons to choose from, with `;` between them; `review_reasons` in a profile."""
@@ -135,7 +135,8 @@ def _walk(
     matching = SightingServiceStub(session.connections.channel("matching"))
     with suppress(CliError):  # opened here, as the other thread uses it too
         session.connections.channel("ingestion")
-    with keyboard.quiet():
+    remove_left_behind()
+    with keyboard.quiet(), keyboard.interrupted_by_signals():
         drawing = preparing.drawing(how)
         draws = drawing.protocol is not None
         elsewhere = Elsewhere(how) if how in list(Elsewhere) else usual()
@@ -149,8 +150,8 @@ def _walk(
         except (KeyboardInterrupt, EOFError, click.Abort):
             walking.interrupted = True
         finally:
+            screen.folder.remove()  # first: the terminal, or the service, may be gone
             supply.end()
-            screen.folder.remove()
     terminal.tell()
     terminal.tell(walk.summary(walking.counts))
     return ExitCode.INTERRUPTED if walking.interrupted else ExitCode.OK

@@ -111,6 +111,16 @@ class Exports:
             raise errors.invalid_field("clip", str(error)) from error
         return SealedClip(record, signer.sign(sealed_text(CLIP_FORMAT, record)))
 
+    def require_fit(self, sighting: Sighting, order: PackageOrder) -> None:
+        """Refuse what cannot be packed, before it is on record that the sighting is given out.
+
+        Raises:
+            FailedPreconditionError: `AUDIT_KEY_MISSING`.
+            InvalidArgumentError: `FIELD_INVALID`: the clip is not one that was made of it.
+        """
+        signer, _ = self._signing()
+        self._clip(sighting, order.clip, signer)
+
     async def seal(
         self, sighting: Sighting, stills: Sequence[bytes], order: PackageOrder
     ) -> SealedPackage:

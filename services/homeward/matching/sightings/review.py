@@ -247,8 +247,8 @@ class SightingReview:
         if span.is_confirmed:
             _require_counted(span.given_reviews, review, sighting.sighting_id)
         reviewed = with_decisions(sighting, span)
-        await self._kept.stills.move(sighting, reviewed)
-        await self._kept.index.update(reviewed)
+        if not await self._kept.write(sighting, reviewed):
+            raise _not_found(sighting.sighting_id)
         await self._finish(reviewed)
         return await self._kept.as_decided(reviewed) or reviewed
 

@@ -53,3 +53,17 @@ def test_refused_callers_are_counted() -> None:
     )
 
     assert (found.unknown_callers, found.denied, len(found.searches)) == (41, 1, 0)
+
+
+def test_stills_and_packages_are_both_given_out() -> None:
+    matching = "homeward.api.matching.v1"
+    found = tally(
+        [
+            event(f"{matching}.SightingService/ExportSighting", "sighting/a"),
+            event(f"{matching}.ExportService/SealPackage", "sighting/b"),
+            event(f"{matching}.ExportService/SealPackage", outcome="FAILED_PRECONDITION"),
+            event(f"{matching}.ExportService/SealClip", "sighting/b"),
+        ]
+    )
+
+    assert found.exports == 2
