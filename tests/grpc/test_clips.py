@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -349,15 +349,47 @@ async def test_a_clip_tells_of_stretches_that_could_not_be_decoded(world: World)
     assert list(clip.problems) == ["6.0 s to 8.0 s could not be decoded: it ended"]
 
 
+class SecondPass(list):  # type: ignore[type-arg]
+    """Pictures that are others once those before were decoded."""
+
+    def __init__(self, studio: Studio, then: Callable[[], Iterator[Any]]) -> None:
+        super().__init__(studio.items)
+        self._asked, self._then = studio.asked, then
+
+    def __iter__(self) -> Iterator[Any]:
+        return super().__iter__() if len(self._asked) == 1 else self._then()
+
+
+async def test_what_cannot_be_decoded_any_more_is_told_and_not_in_the_clip(
+    world: World,
+) -> None:
+    start, items = timedelta(hours=3), list(world.studio.items)
+    ended = Undecodable(start + timedelta(seconds=1), start + timedelta(seconds=4), "it ended")
+    world.studio.items = SecondPass(world.studio, lambda: iter([*items[:10], ended]))
+    clip, _, _ = await world.made()
+
+    assert clip.picture_count == 10
+    assert list(clip.problems) == ["6.0 s to 9.0 s could not be decoded: it ended"]
+    length = clip.interval.end_time.ToDatetime() - clip.interval.start_time.ToDatetime()
+    assert length == timedelta(seconds=0.9)
+
+
+async def test_nothing_is_given_out_of_a_recording_that_went_meanwhile(world: World) -> None:
+    items = list(world.studio.items)
+
+    def gone() -> Iterator[Any]:
+        world.studio.held = False
+        return iter(items)
+
+    world.studio.items = SecondPass(world.studio, gone)
+
+    assert await refusal(world.made()) == (grpc.StatusCode.NOT_FOUND, "FOOTAGE_NOT_FOUND")
+
+
 async def test_a_picture_that_was_not_searched_is_blurred_as_a_whole(world: World) -> None:
     late = replace(world.studio.items[-1], offset=timedelta(hours=3, seconds=9))  # type: ignore[type-var]
-    asked, items = world.studio.asked, list(world.studio.items)
-
-    class TwoPasses(list):  # type: ignore[type-arg]
-        def __iter__(self) -> Any:
-            return iter(items if len(asked) == 1 else [*items, late])
-
-    world.studio.items = TwoPasses()
+    items = list(world.studio.items)
+    world.studio.items = SecondPass(world.studio, lambda: iter([*items, late]))
     clip, _, _ = await world.made()
     assert (clip.picture_count, clip.blurred_picture_count) == (41, 1)
 

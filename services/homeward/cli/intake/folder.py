@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from homeward.cli.errors import CliError
 from homeward.cli.files import written_name
 from homeward.cli.intake.facts import MOST_SIDE_CAR_BYTES, SIDE_CAR_SUFFIX, SideCar
+from homeward.cli.terminal import clean
 
 DONE, FAILED = "done", "failed"
 REASON_SUFFIX = ".txt"
@@ -152,7 +153,8 @@ class Folder:
         target = self._made_room(self.path / FAILED / place)
         reason = target.with_name(_reason_name(target.name))
         draft = reason.with_name(f".{reason.name}")
-        draft.write_text("\n".join((*why, "")), encoding="utf-8")
+        # A file's name, which stands in it, may have line ends, and bytes that are not UTF-8.
+        draft.write_text("\n".join((*map(clean, why), "")), encoding="utf-8")
         draft.replace(reason)
         return target
 

@@ -175,6 +175,18 @@ def test_a_file_with_the_longest_name_is_refused_like_others(tmp_path: Path) -> 
     assert len(list((tmp_path / "failed").glob("*.txt"))) == 2
 
 
+def test_a_name_does_not_write_what_a_file_was_refused_for(tmp_path: Path) -> None:
+    name = os.fsdecode(b"a\nreason: none\x1b[2J\xff.mp4")
+    write(tmp_path, name)
+    folder = Folder(tmp_path)
+    (one,) = folder.files()
+
+    failed = folder.move_to_failed(one, [f"error: {one.path.name}: no recording"])
+
+    written = failed.with_name(f"{failed.name}.txt").read_text(encoding="utf-8")
+    assert written == "error: a reason: none\\x1b[2J\\udcff.mp4: no recording\n"
+
+
 def test_a_folder_that_goes_meanwhile_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

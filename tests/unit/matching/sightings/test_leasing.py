@@ -244,6 +244,18 @@ async def test_a_decision_stands_once_the_sighting_was_given_out(
     assert refused.value.reason is Reason.REVIEW_STANDS
 
 
+async def test_what_could_not_be_given_out_can_be_taken_back(
+    matching: Any, recorded: list[Sighting]
+) -> None:
+    confirmed = await decide(matching, recorded[2], CONFIRM)
+    await matching.evidence.delete(f"confirmed/{confirmed.sighting_id}.jpg")
+    with pytest.raises(NotFoundError):
+        await matching.review.export(confirmed.sighting_id, unapproved=True)
+    back, _ = await matching.withdrawal.withdraw(confirmed.sighting_id, last_of(confirmed))
+
+    assert back.state is SightingState.UNREVIEWED
+
+
 async def test_what_is_taken_back_while_it_is_given_out_is_not_given_out(
     matching: Any, other: UseCases, recorded: list[Sighting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
