@@ -9,8 +9,9 @@ import click
 
 from homeward.api.matching.v1 import sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.cli import completing, terminal
+from homeward.cli import terminal
 from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.filters import of_cameras, of_subjects
 from homeward.cli.ids import full_subject_id, known_cameras
 from homeward.cli.options import Command, Session, connected, operator_name
 from homeward.cli.review import batch as batches
@@ -40,23 +41,9 @@ _HOWS = ("auto", "kitty", "iterm2", "sixel", "viewer", "file", "none")
     ],
 )
 @connected
-@click.option(
-    "--subject",
-    "subjects",
-    multiple=True,
-    metavar="WHO",
-    help="Only of this subject: id, label or case.",
-    shell_complete=completing.subjects,
-)
+@of_subjects
 @click.option("--case", "cases", multiple=True, metavar="REF", help="Only of this case.")
-@click.option(
-    "--camera",
-    "camera_ids",
-    multiple=True,
-    metavar="CAM",
-    help="Only of this camera.",
-    shell_complete=completing.cameras,
-)
+@of_cameras
 @click.option(
     "--inconclusive",
     is_flag=True,
