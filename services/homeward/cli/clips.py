@@ -92,7 +92,8 @@ def sentences(clip: clip_service_pb2.Clip) -> list[str]:
     lines = [
         (
             f"From {times.shown(clip.interval.start_time)} to"
-            f" {times.shown(clip.interval.end_time)}, true time; {clip.picture_count} pictures of"
+            f" {times.shown(clip.interval.end_time)}, corrected for the camera's clock;"
+            f" {clip.picture_count} pictures of"
             f" {clip.width} x {clip.height}, without sound."
         )
     ]
