@@ -22,8 +22,8 @@ _STEPS = {
 """Of each step what it is called, where it begins and how much of the work it is, about."""
 
 ALL_BLURRED = (
-    "No face in the clip is the subject's for certain, so EVERY face in it is blurred: a face is"
-    " shown only where it is at or above the threshold by itself."
+    "EVERY face in the clip is blurred, because none is the subject's for certain: a face is shown"
+    " only in pictures where its own score reaches the threshold."
 )
 """Where nobody can be recognised."""
 
@@ -92,7 +92,8 @@ def sentences(clip: clip_service_pb2.Clip) -> list[str]:
     lines = [
         (
             f"From {times.shown(clip.interval.start_time)} to"
-            f" {times.shown(clip.interval.end_time)}, true time; {clip.picture_count} pictures of"
+            f" {times.shown(clip.interval.end_time)}, corrected for the camera's clock;"
+            f" {clip.picture_count} pictures of"
             f" {clip.width} x {clip.height}, without sound."
         )
     ]

@@ -26,8 +26,8 @@ _WITHOUT_CLIP = {
 """Reasons for which a package has no clip, and is made all the same; as part of a sentence."""
 
 _UNAPPROVED = (
-    "search the recording again with a policy that somebody answers for; or give it out marked,"
-    " with --unapproved"
+    "have a policy approved (`homeward policy approve`) and search the recording again; or give it"
+    " out marked as not for use, with --unapproved"
 )
 
 
@@ -71,7 +71,10 @@ def export(session: Session, order: Order, file: Path, *, force: bool) -> None:
     for line in _sentences(sighting, clip, reason):
         session.view.say(line)
     session.view.say(f"SHA-256 of the file: {digest}")
-    session.view.say("Tell the recipient the key by another way than the file goes:")
+    session.view.say(
+        "The recipient needs this key to check the package. Do not send it with the file; tell it"
+        " by another way, such as by telephone:"
+    )
     session.view.say(sealed.verifier_key)
 
 
@@ -91,7 +94,7 @@ def _sighting(session: Session, order: Order) -> sighting_pb2.Sighting:
     if not (disclosure.is_approved(sighting) or order.unapproved):
         raise CliError(
             f"sighting {order.sighting_id} was found by policy {sighting.policy_id}, which nobody"
-            " had approved: nobody may act on it, so it is not given out",
+            " had approved. Nobody may act on it, so it is not given out",
             exit_code=ExitCode.PRECONDITION,
             reason="POLICY_NOT_APPROVED",
             advice=_UNAPPROVED,
@@ -152,7 +155,7 @@ def _packed(sealed: export_service_pb2.SealPackageResponse, clip: clips.MadeClip
     broken = [one for one in package.verify_package(data).findings if not one.holds]
     if broken:
         raise CliError(
-            f"the package that came does not hold: {broken[0].sentence}",
+            f"the package that the service made is not in order: {broken[0].sentence}",
             exit_code=ExitCode.INTERNAL,
         )
     return data

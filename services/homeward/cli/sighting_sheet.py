@@ -74,16 +74,16 @@ def _notes(sighting: sighting_pb2.Sighting, warned: Sequence[str]) -> list[str]:
         f"{sighting.rival_score:.3f}"
         + (" - look twice" if policy_figures.doubtful(sighting) else "")
         if sighting.HasField("rival_score")
-        else "nobody comes near"
+        else "no other enrolled person comes close"
     )
     # A printed picture is passed on without the sentences below it.
     unapproved = sighting.HasField("figures") and not sighting.figures.approved
     return [
         f"Score {sighting.score:.3f}, threshold {sighting.threshold:.3f}",
         f"Policy {sighting.policy_id}{', NOT approved' if unapproved else ''}",
-        f"Score of whoever else is enrolled and most alike: {rival}",
+        f"Score of another person: {rival}",
         *warned,
-        "Everybody else on the stills was made unrecognisable, with what is around them.",
+        "Everybody else on the stills, and what is around them, was made unrecognisable.",
         f"State: {reviews.state(sighting)} {reviews.summary(sighting)}".rstrip(),
         f"Sighting {sighting.sighting_id}",
         f"Recording {sighting.footage_id}",

@@ -27,6 +27,7 @@ NOTE = "manifest.note"
 KEY = "verifier-key.txt"
 SUMMARY = "summary.txt"
 CLIP = "clip.mp4"
+_LIST = f"The list of contents ({MANIFEST})"
 _ABOUT_IT = (MANIFEST, NOTE, KEY)
 """Files that the manifest does not list: it is signed by the second, which the third verifies."""
 
@@ -120,7 +121,7 @@ def verify_package(data: bytes, keys: Sequence[VerifierKey] = ()) -> Verdict:
         return verdict
     manifest = _signed(files, keys, verdict)
     if manifest is None:
-        verdict.bad("Nothing is known of its other files: no signature speaks for them.")
+        verdict.bad("Its other files could not be checked, because no valid signature covers them.")
         return verdict
     verdict.manifest = manifest
     _check_files(files, manifest, verdict)
@@ -128,16 +129,16 @@ def verify_package(data: bytes, keys: Sequence[VerifierKey] = ()) -> Verdict:
     if sum(map(len, files.values())) > MOST_CONTENT_BYTES:
         verdict.bad("It holds more than a package may.")
     elif data == package_of(files):
-        verdict.good("Nothing else is in the file.")
+        verdict.good("Nothing was added to the package.")
     else:
-        verdict.bad("The file has bytes that belong to nothing in it, or is packed differently.")
+        verdict.bad("It holds bytes that belong to none of its files, or was packed differently.")
     return verdict
 
 
 def _opened(data: bytes, verdict: Verdict) -> dict[str, bytes] | None:
     """Return the files of a package; None if it is none that can be read safely."""
     if len(data) > MOST_BYTES:
-        verdict.bad(f"It has {len(data)} bytes, more than a package may have ({MOST_BYTES}).")
+        verdict.bad(f"The file has {len(data)} bytes; a package has {MOST_BYTES} at most.")
         return None
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as package:
@@ -147,9 +148,9 @@ def _opened(data: bytes, verdict: Verdict) -> dict[str, bytes] | None:
                 return None
             return {entry.filename: package.read(entry) for entry in package.infolist()}
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
-        verdict.bad(f"It is no package, or was cut off or damaged: {error}.")
+        verdict.bad(f"The file is not a package, or was cut off or damaged: {error}.")
     except (RuntimeError, OverflowError, MemoryError):  # what zipfile raises for encrypted files
-        verdict.bad("It is no package: something in it is encrypted, or cannot be read.")
+        verdict.bad("The file is not a package: something in it is encrypted, or cannot be read.")
     return None
 
 
@@ -157,22 +158,22 @@ def _problem_of(entries: Sequence[zipfile.ZipInfo]) -> str:
     """Return why files are not to be read, or nothing. Nothing was unpacked until here."""
     names = [entry.filename for entry in entries]
     if len(names) > MOST_FILES:
-        return f"It holds {len(names)} files, more than a package may ({MOST_FILES})."
+        return f"It holds {len(names)} files; a package holds {MOST_FILES} at most."
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        return f"It holds {twice[0]!r} more than once: programs differ in which they show."
+        return f"It holds {twice[0]!r} more than once. Programs differ in which of them they show."
     odd = [entry for entry in entries if not _is_plain(entry.filename)]
     if odd:
-        return f"It holds {odd[0].filename!r}, a name that no package has."
+        return f"It holds {odd[0].filename!r}, a file name that packages do not use."
     packed = [
         entry
         for entry in entries
         if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size
     ]
     if packed:
-        return f"{packed[0].filename!r} in it is compressed, which in a package nothing is."
+        return f"{packed[0].filename!r} is compressed. Files in a package never are."
     if sum(entry.file_size for entry in entries) > MOST_BYTES:
-        return "Its files are larger than those of a package may be."
+        return "Its files are larger than a package's may be."
     return ""
 
 
@@ -196,20 +197,20 @@ def _signed(
         verdict.bad(str(problem))
         return None
     except (NoteError, UnicodeDecodeError) as error:
-        verdict.bad(f"Its signature does not hold: the note {error}.")
+        verdict.bad(f"The signature is not valid: the note {error}.")
         return None
     wrong, manifest = "", None
     if note.count("\n— ") != 1:
-        wrong = "Its note has more than one signature, which no package has."
+        wrong = "There is more than one signature. A package has one."
     elif text != sealed_text(FORMAT, files[MANIFEST]):
-        wrong = "Its manifest is not the one that was signed: it was changed, or is another's."
+        wrong = f"{_LIST} is not the one that was signed: it was changed, or is of another package."
     elif (manifest := _read(files[MANIFEST])) is None or not _has_form(manifest):
-        wrong = "Its manifest was signed, and is of no form that is known here."
+        wrong = f"{_LIST} was signed, but this version of Homeward cannot read it."
     if wrong:
         verdict.bad(wrong)
         return None
     verdict.verifier_key = key.text()
-    verdict.good(f"Its manifest is the one that was signed by {key.name}.")
+    verdict.good(f"{_LIST} is as it was signed, with a key of {key.name}.")
     return manifest
 
 
@@ -222,18 +223,18 @@ def _key_of(files: Mapping[str, bytes], keys: Sequence[VerifierKey]) -> Verifier
     for name in _ABOUT_IT:
         if name not in files:
             raise _DoesNotHoldError(
-                f"{name} is missing: without it, nothing of the package can be verified."
+                f"{name} is missing. Without it, nothing in the package can be checked."
             )
     try:
         named = VerifierKey.parse(files[KEY].decode())
     except (NoteError, UnicodeDecodeError) as error:
-        raise _DoesNotHoldError(f"Its key is damaged: {error}.") from error
+        raise _DoesNotHoldError(f"The key in the package is damaged: {error}.") from error
     if files[KEY] != f"{named.text()}\n".encode():
-        raise _DoesNotHoldError("Its key has something beside it.")
+        raise _DoesNotHoldError(f"{KEY} holds more than the key.")
     if keys and named not in keys:
         raise _DoesNotHoldError(
-            f"It was signed with another key than yours: it names {named.text()}. Whoever made it"
-            " is not who you take them for."
+            f"It was signed with another key than yours: {named.text()}. It may not come from the"
+            " sender that you think of."
         )
     return named
 
@@ -245,11 +246,11 @@ def _check_files(files: Mapping[str, bytes], manifest: Mapping[str, Any], verdic
         if name not in files:
             verdict.bad(f"{name} is missing.")
         elif name not in listed:
-            verdict.bad(f"{name} was added: the manifest does not have it.")
+            verdict.bad(f"{name} was added: the list of contents does not have it.")
         elif hashlib.sha256(files[name]).hexdigest() != listed[name]["sha256"]:
-            verdict.bad(f"{name} was changed: its SHA-256 is another.")
+            verdict.bad(f"{name} was changed: its SHA-256 is not the one in the list of contents.")
         else:
-            verdict.good(f"{name} is as it was given out.")
+            verdict.good(f"{name} has not been changed.")
 
 
 def _check_clip(files: Mapping[str, bytes], manifest: Mapping[str, Any], verdict: Verdict) -> None:
@@ -258,7 +259,7 @@ def _check_clip(files: Mapping[str, bytes], manifest: Mapping[str, Any], verdict
     if clip is None:
         if CLIP not in files:
             verdict.good(
-                f"It has no clip: {manifest.get('no_clip_reason') or 'none was asked for'}."
+                f"There is no clip: {manifest.get('no_clip_reason') or 'none was asked for'}."
             )
         return
     key = VerifierKey.parse(verdict.verifier_key)

@@ -91,6 +91,18 @@ def test_events_are_listed_by_case_with_who_and_what(
     assert (event["actor"], event["resources"]) == ("a.reviewer", [f"subject/{SUBJECT}"])
 
 
+def test_an_empty_list_says_why_it_may_be_so(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(resources=[f"subject/{SUBJECT}"])
+
+    assert run(["audit", "list", "--case", "MP-9", "--resource", SUBJECT[:8]]) == 0
+
+    hints = capsys.readouterr().err
+    assert "HOMEWARD_CASE" in hints
+    assert "--resource takes a whole id" in hints
+
+
 def test_refused_unknown_callers_are_listed_with_their_number(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:

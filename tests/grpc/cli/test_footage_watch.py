@@ -201,7 +201,7 @@ def test_copies_that_are_older_than_homewards_are_told(
     export(tmp_path, "done/2026-01-02/gate/a.mp4")
 
     assert watch() == 0
-    assert "2026-01-02 is kept for more than 31 days" in capsys.readouterr().err
+    assert "2026-01-02 holds recordings taken in more than 31 days" in capsys.readouterr().err
     assert watch("--keep-done", "31") == 0
 
     assert left(tmp_path) == []

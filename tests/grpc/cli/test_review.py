@@ -72,7 +72,7 @@ def test_a_candidate_is_shown_with_what_it_is_judged_by(
     assert "Face 64 pixels high in the recording; quality of the reference 0.81 of 1." in text
     assert "LOOK TWICE: somebody else who is enrolled scores 0.580" in text
     assert "c confirm  r reject  i inconclusive" in text
-    assert "Its search covered 100 % of 10m00s." in text
+    assert "The search covered 100 % of the 10m00s of footage asked for." in text
 
 
 def test_a_decision_is_sent_and_the_lease_is_of_who_reviews(

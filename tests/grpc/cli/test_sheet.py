@@ -113,7 +113,7 @@ def test_what_is_not_known_is_said(anna: Homeward, tmp_path: Path) -> None:
     page = written(tmp_path)
 
     assert "2 sightings that were recorded are not in the store any more" in page
-    assert "1 of the candidates were found by searches that are forgotten" in page
+    assert "1 of the candidates were found by searches whose records are erased" in page
     assert "1 of the recordings are not held any more" in page
     assert "1 of the searches have not ended" in page
     assert "Its still is not there any more" in page
@@ -122,7 +122,7 @@ def test_what_is_not_known_is_said(anna: Homeward, tmp_path: Path) -> None:
 def test_searches_for_others_are_left_out(anna: Homeward, tmp_path: Path) -> None:
     anna.scans.listed.scope.subject_ids.append("somebody else")
 
-    assert "No search for this person is remembered" in written(tmp_path)
+    assert "No record of a search for this person is left" in written(tmp_path)
 
 
 def test_what_a_refused_search_covered_is_not_drawn_as_searched(

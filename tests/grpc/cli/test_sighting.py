@@ -397,7 +397,9 @@ def test_a_saved_picture_has_all_photographs_and_says_which_is_most_alike(
     ]
 
 
-@pytest.mark.parametrize(("rival", "told"), [(None, "nobody comes near"), (0.41, "0.410")])
+@pytest.mark.parametrize(
+    ("rival", "told"), [(None, "no other enrolled person comes close"), (0.41, "0.410")]
+)
 def test_a_saved_picture_says_how_alike_somebody_else_is(
     homeward: Homeward,
     tmp_path: Path,
@@ -411,7 +413,7 @@ def test_a_saved_picture_says_how_alike_somebody_else_is(
 
     saved(tmp_path)
 
-    line = "Score of whoever else is enrolled and most alike: "
+    line = "Score of another person: "
     assert any(note.startswith(line + told) for note in sheets[0].notes)
 
 

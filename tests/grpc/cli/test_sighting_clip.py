@@ -46,7 +46,7 @@ def test_a_clip_in_which_nobody_is_certain_says_that_all_are_blurred(
 ) -> None:
     homeward.clips.told = {"subject": clip_service_pb2.Clip.SUBJECT_UNCERTAIN}
     assert clip(tmp_path / "clip.mp4") == 0
-    assert "EVERY face in it is blurred" in capsys.readouterr().out
+    assert "EVERY face in the clip is blurred" in capsys.readouterr().out
 
 
 def test_a_clip_of_footage_that_is_gone_says_what_is_left(

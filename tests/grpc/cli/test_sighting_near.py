@@ -39,8 +39,8 @@ def test_what_was_not_searched_is_told_with_the_command_that_searches_it(
     assert run(["sighting", "near", SIGHTING, "--necessity", "find her"]) == 0
 
     told = capsys.readouterr().out
-    assert "Up to 1h00m00s before and after, at no more than 6 km/h in a straight line" in told
-    assert "Left out, as nobody has said where they are: bridge." in told
+    assert "from 1h00m00s before the sighting to 1h00m00s after it, of camera" in told
+    assert "Cameras left out, because their position is not known: bridge." in told
     command = told[told.index("homeward search") :]
     words = shlex.split(command.replace("\\\n", " "))
     assert words == [
@@ -78,7 +78,7 @@ def test_what_was_searched_is_left_out(
 
     assert run(["sighting", "near", SIGHTING, "--create"]) == 0
 
-    assert "No recording that is held" in capsys.readouterr().out
+    assert "every one that Homeward holds was searched" in capsys.readouterr().out
     assert confirmed.scans.created == []
 
 

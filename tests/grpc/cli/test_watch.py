@@ -206,7 +206,8 @@ def test_the_documented_receiver_takes_an_event_and_no_other(
 ) -> None:
     page = Path(__file__).parents[3].joinpath("docs", "api.md").read_text()
     example: dict[str, Any] = {}
-    exec(page.partition("```python\n")[2].partition("```")[0], example)
+    blocks = page.split("```python\n")
+    exec(blocks[2].partition("```")[0], example)
     homeward.sightings.watches = [[change(1), place(1)]]
     assert run(hook) == 0
     (one,) = receiver.taken

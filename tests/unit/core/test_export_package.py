@@ -189,15 +189,15 @@ ALTERATIONS: dict[str, tuple[Callable[[], bytes], str]] = {
     "a file is added": (lambda: package_of({**files(), "still-2.jpg": b"x"}), "was added"),
     "the manifest names another reviewer": (
         lambda: edited_manifest(b'"ann"', b'"eve"'),
-        "manifest is not the one that was signed",
+        "is not the one that was signed",
     ),
     "the manifest has a digest changed": (
         lambda: edited_manifest(digest(b"a still").encode(), digest(b"other").encode()),
-        "manifest is not the one that was signed",
+        "is not the one that was signed",
     ),
     "the manifest has a space more": (
         lambda: with_changed(MANIFEST, lambda data: data + b" "),
-        "manifest is not the one that was signed",
+        "is not the one that was signed",
     ),
     "the key is another": (
         lambda: package_of({**files(), KEY: f"{THEIRS.verifier.text()}\n".encode()}),
@@ -205,7 +205,7 @@ ALTERATIONS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "the key has something beside it": (
         lambda: with_changed(KEY, lambda data: data + b"\n"),
-        "something beside it",
+        "holds more than the key",
     ),
     "all is signed anew by another": (
         lambda: package_of(signed_anew_by_another()),
@@ -217,42 +217,42 @@ ALTERATIONS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "the signature is of another package": (
         lambda: with_note_of(signed(content_of({STILL: b"x"}), {STILL: b"x"}, OURS)),
-        "manifest is not the one that was signed",
+        "is not the one that was signed",
     ),
     "the manifest is of another package": (
         whole_manifest_of_another,
-        "manifest is not the one that was signed",
+        "is not the one that was signed",
     ),
     "the signature is of a clip": (
         lambda: with_changed(
             NOTE, lambda _: OURS.sign(sealed_text(CLIP_FORMAT, files()[MANIFEST])).encode()
         ),
-        "manifest is not the one that was signed",
+        "is not the one that was signed",
     ),
     "a second signature is added": (
         lambda: with_changed(
             NOTE, lambda data: data + THEIRS.sign("x\n").split("\n\n")[1].encode()
         ),
-        "more than one signature",
+        "There is more than one signature",
     ),
     "the signature is cut off": (
         lambda: with_changed(NOTE, lambda data: data[:-20]),
-        "signature does not hold",
+        "signature is not valid",
     ),
     "the clip is of another sighting": (clip_of_another, "is of another sighting"),
     "the clip is not the one that was made": (forged_clip, "is not the file that was made"),
     "the clip was made by another": (clip_sealed_by_another, "The clip has a record whose note"),
     "a name leads out of the folder": (
         lambda: zipped(*files().items(), ("../evil.jpg", b"x")),
-        "a name that no package has",
+        "a file name that packages do not use",
     ),
     "a name begins at the root": (
         lambda: zipped(*files().items(), ("/evil.jpg", b"x")),
-        "a name that no package has",
+        "a file name that packages do not use",
     ),
     "a name would steer a terminal": (
         lambda: zipped(*files().items(), ("\x1b[2J.jpg", b"x")),
-        "a name that no package has",
+        "a file name that packages do not use",
     ),
     "a name comes twice": (
         lambda: zipped((STILL, b"another"), *files().items()),
@@ -260,17 +260,17 @@ ALTERATIONS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "it is a bomb": (bomb, "is compressed"),
     "it is compressed": (lambda: zipped(*files().items(), packed=True), "is compressed"),
-    "a size is a lie": (lying_about_its_size, "larger than those of a package"),
-    "a name differs inside": (local_name_changed, "It is no package"),
-    "it is cut off": (lambda: package_of(files())[:-40], "no package, or was cut off"),
+    "a size is a lie": (lying_about_its_size, "larger than a package's"),
+    "a name differs inside": (local_name_changed, "is not a package"),
+    "it is cut off": (lambda: package_of(files())[:-40], "is not a package, or was cut off"),
     "its beginning is cut off": (lambda: package_of(files())[40:], ""),
-    "it is empty": (lambda: b"", "no package, or was cut off"),
-    "it is something else": (lambda: b"%PDF-1.7", "no package, or was cut off"),
+    "it is empty": (lambda: b"", "is not a package, or was cut off"),
+    "it is something else": (lambda: b"%PDF-1.7", "is not a package, or was cut off"),
     "something stands before it": (lambda: b"MZ" + package_of(files()), "bytes that belong"),
     "something stands behind it": (lambda: package_of(files()) + b"x", ""),
     "it has a comment": (
         lambda: package_of(files())[:-2] + b"\x02\x00hi",
-        "bytes that belong to nothing",
+        "bytes that belong to none",
     ),
     "it is in another order": (
         lambda: zipped(*sorted(files().items(), reverse=True)),
@@ -278,7 +278,7 @@ ALTERATIONS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a byte of it is changed": (
         lambda: package_of(files()).replace(b"a still", b"A still", 1),
-        "It is no package",
+        "is not a package",
     ),
 }
 
@@ -334,7 +334,7 @@ def test_any_of_several_keys_may_have_signed_it() -> None:
 def test_whatever_was_signed_is_read_without_harm(content: dict[str, Any]) -> None:
     found = verify_package(package_of(signed(content, CONTENTS, THEIRS)))
     assert not found.holds
-    assert "of no form that is known here" in found.findings[0].sentence
+    assert "this version of Homeward cannot read it" in found.findings[0].sentence
 
 
 def test_a_manifest_whose_names_stand_twice_is_none() -> None:

@@ -62,13 +62,13 @@ def audit() -> None:
     "list",
     examples=[
         "homeward audit list --case MP-26-0412",
-        "homeward audit list --resource 3f8e… --from 2026-11-01T00:00:00Z --csv",
+        "homeward audit list --from 2026-11-01T00:00:00Z --csv",
     ],
 )
 @connected
 @click.option("--case", "case_reference", default="", metavar="CASE", help="Only of this case.")
 @click.option("--actor", default="", metavar="NAME", help="Only by this caller.")
-@click.option("--resource", default="", metavar="ID", help="Only about this id, of any kind.")
+@click.option("--resource", default="", metavar="ID", help="Only about this id, in full.")
 @click.option(
     "--operation",
     "operations",
@@ -104,6 +104,8 @@ def list_events(
             types_pb2.TimeInterval(start_time=_stamp(start), end_time=_stamp(end))
         )
     events = list(islice(audit_trail.listed(_stub(session), request), limit))
+    if not events:
+        terminal.tell_lines(_hints(case_reference, resource), err=True)
     if as_csv:
         terminal.tell_lines(_csv(events).splitlines())
     elif session.view.json:
@@ -116,6 +118,16 @@ def list_events(
         )
     else:
         session.view.say("No events.")
+
+
+def _hints(case_reference: str, resource: str) -> list[str]:
+    """Return why there may be no events."""
+    hints = []
+    if case_reference:
+        hints.append("An event names a case only if the caller stated it (HOMEWARD_CASE).")
+    if resource:
+        hints.append("--resource takes a whole id; the beginning of one finds nothing.")
+    return hints
 
 
 @audit.command("export", examples=["homeward audit export -o trail.jsonl"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 
+from homeward.cli import times
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.files import existing_file
 from homeward.cli.options import Group, Session, connected
@@ -36,10 +39,10 @@ def export() -> None:
     help=f"A key that may have signed it, as its sender told you. [{KEY_VARIABLE}: several]",
 )
 def verify(session: Session, *, file: str, keys: tuple[str, ...]) -> None:
-    """Tell what of a package is as it was given out, without any server.
+    """Check whether a package was changed, and whose key signed it, without any server.
 
-    Exit code 3 if anything was changed, or another key signed it; 10 if nothing was, and you named
-    no key: then nobody says that the package comes from whom you think.
+    Exit code 3 if anything was changed, or if another key signed it. Exit code 10 if nothing was
+    changed, but you gave no key: then anybody may have made the package.
     """
     try:
         trusted = [VerifierKey.parse(key) for key in keys]
@@ -56,37 +59,49 @@ def verify(session: Session, *, file: str, keys: tuple[str, ...]) -> None:
         _say(session, verdict)
     if not verdict.holds:
         raise CliError(
-            f"{file} is not as it was given out",
+            f"{file} has been changed, or another key signed it",
             exit_code=ExitCode.OVERDUE,
-            advice="do not use it; ask the sender for it again, and for the key by another way",
+            advice="do not use it; ask the sender for the file again, and by telephone for the key",
         )
     if not trusted:
         raise CliError(
-            f"{file} holds, but you named no key, so that anybody may have made it",
+            f"{file} has not been changed since it was signed, but you gave no key:"
+            " anybody may have signed it",
             exit_code=ExitCode.PARTIAL,
-            advice=f"ask the sender by another way whether their key is {verdict.verifier_key},"
-            " and give it with --key",
+            advice="ask the sender, such as by telephone, whether their key is"
+            f" {verdict.verifier_key}; if so, give it with --key",
         )
-    session.view.say("All of it is as it was given out.")
+    session.view.say(
+        "The package has not been changed since it was signed with a key that you gave."
+    )
 
 
 def _say(session: Session, verdict: Verdict) -> None:
     for finding in verdict.findings:
-        session.view.say(f"{'holds' if finding.holds else 'DOES NOT HOLD'}: {finding.sentence}")
+        session.view.say(f"{'OK' if finding.holds else 'NOT OK'}: {finding.sentence}")
     if verdict.manifest is None:
         return
     sighting, subject = verdict.manifest["sighting"], verdict.manifest["subject"]
     session.view.details(
         [
             ("given to", str(verdict.manifest["recipient"])),
-            ("given out", str(verdict.manifest["make_time"])),
+            ("given out", _shown(str(verdict.manifest["make_time"]))),
             ("by", str(verdict.manifest["given_out_by"])),
             ("case", str(subject["case_reference"])),
             ("sighting", str(sighting["sighting_id"])),
             ("confirmed by", ", ".join(_confirmers(verdict))),
-            ("approved", "" if verdict.manifest["approved"] else "NO: nobody may act on it"),
+            ("for use", "" if verdict.manifest["approved"] else "NO: its policy was not approved"),
         ]
     )
+
+
+def _shown(time: str) -> str:
+    """Return a time of a manifest to read; as it stands if it is none, as anybody can sign that."""
+    try:
+        instant = datetime.fromisoformat(time)
+    except ValueError:
+        return time
+    return times.shown_instant(instant) if instant.tzinfo else time
 
 
 def _confirmers(verdict: Verdict) -> list[str]:

@@ -231,7 +231,7 @@ def _parsed(side_car: bytes | None, place: PurePosixPath) -> SideCar | None:
     default="60s",
     show_default=True,
     metavar="SPAN",
-    help="How long a file must not change before it is taken.",
+    help="Take a file once it has not changed for so long.",
 )
 @click.option(
     "--every",
@@ -285,17 +285,20 @@ def watch(
     AWS_SECRET_ACCESS_KEY name the key, which need only list and read.
     """
     if keep_done is not None and s3:
-        raise click.UsageError("--keep-done is for files in done/, of which --s3 makes none")
+        raise click.UsageError("--keep-done does not go with --s3, which leaves no files in done/")
     if every <= timedelta() or rest < timedelta():
-        raise click.UsageError("--every must be longer than nothing, and --rest no less")
+        raise click.UsageError("--every must be more than 0s, and --rest at least 0s")
     if pattern is None and not side_car:
-        raise click.UsageError("say where starts are: --start-from-name, or --side-car")
+        raise click.UsageError(
+            "say where the start of a recording is found: --start-from-name or --side-car"
+        )
     folders.require_folder(folder)
     place = folders.Folder(folder, only, side_car_first=side_car)
     if keep_done is None and (old := place.done_before(folders.today(), LONGEST_DAYS)):
         terminal.tell(
-            f"WARNING: {old[0]} is kept for more than {LONGEST_DAYS} days: Homeward has no copy of"
-            f" it any more. Remove it, or give --keep-done {LONGEST_DAYS}.",
+            f"WARNING: {old[0]} holds recordings taken in more than {LONGEST_DAYS} days ago;"
+            " Homeward has erased its copies. Remove yours, or give"
+            f" --keep-done {LONGEST_DAYS}.",
             err=True,
         )
     source: FromFolder | FromBucket

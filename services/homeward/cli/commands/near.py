@@ -95,8 +95,8 @@ def near(
     sighting = stub.GetSighting(request).sighting
     if sighting.state != sighting_pb2.Sighting.STATE_CONFIRMED:
         raise CliError(
-            f"sighting {sighting.sighting_id} is not confirmed: what lies around it is searched"
-            " once it is",
+            f"sighting {sighting.sighting_id} is not confirmed; only around a confirmed sighting"
+            " are further recordings looked for",
             exit_code=ExitCode.PRECONDITION,
             advice=f"first `homeward sighting review {sighting.sighting_id} --confirm`",
         )
@@ -109,11 +109,14 @@ def near(
     else:
         _tell(session, sighting, reach, (found, unplaced))
         if scan is not None:
-            session.view.say(f"Scan {scan.scan_id} is made: `homeward scan watch {scan.scan_id}`")
+            session.view.say(
+                f"Scan {scan.scan_id} has begun; to see how far it is:"
+                f" `homeward scan watch {scan.scan_id}`"
+            )
             if awaited := authorisation.sentence(scan):
                 session.view.say(awaited)
         elif found:
-            session.view.say("To search them, which --create does as well:")
+            session.view.say("To search them, run this command, or give --create:")
             for line in command(scope, necessity, tried):
                 session.view.say(line)
 
@@ -215,12 +218,14 @@ def command(scope: scan_pb2.ScanScope, necessity: str, tried: str) -> list[str]:
 def _tell(session: Session, sighting: sighting_pb2.Sighting, reach: Reach, around: _Found) -> None:
     found, unplaced = around
     say = session.view.say
+    within = times.span(reach.within.total_seconds())
     say(
-        f"Up to {times.span(reach.within.total_seconds())} before and after, at no more than"
-        f" {reach.kmh:g} km/h in a straight line from camera {sighting.camera_id}."
+        f"Recordings from {within} before the sighting to {within} after it, of camera"
+        f" {sighting.camera_id} and of"
+        f" cameras that a person can reach in that time at {reach.kmh:g} km/h in a straight line:"
     )
     if found:
-        say("Not searched for this subject yet:")
+        say("These have not been searched for this person yet:")
         session.view.table(
             ("camera", "distance", "from", "to", "footage"),
             [
@@ -235,13 +240,13 @@ def _tell(session: Session, sighting: sighting_pb2.Sighting, reach: Reach, aroun
             ],
         )
     else:
-        say("No recording that is held of that time and distance is left to be searched.")
+        say("None is left to search: every one that Homeward holds was searched for this person.")
     if len(found) == MOST_RECORDINGS:
-        say(f"There are more: these are the nearest {MOST_RECORDINGS}.")
+        say(f"There are more; these are the {MOST_RECORDINGS} nearest.")
     if unplaced:
         say(
-            f"Left out, as nobody has said where they are: {', '.join(unplaced)}. `homeward camera"
-            " update CAM --lat DEGREES --lon DEGREES` says it."
+            f"Cameras left out, because their position is not known: {', '.join(unplaced)}. Set it"
+            " with `homeward camera update CAM --lat DEGREES --lon DEGREES`."
         )
 
 

@@ -45,20 +45,22 @@ _TO_BEGIN_AGAIN = (
     metavar="TOKEN",
     help="Go on after this place: `resumeToken` of the last line in JSON that you have.",
 )
-@click.option("--from-oldest", is_flag=True, help="Begin 31 days ago, with what is kept.")
-@click.option("--once", is_flag=True, help="End when all that happened up to now is told.")
+@click.option(
+    "--from-oldest", is_flag=True, help="Begin with the oldest change that is kept: 31 days ago."
+)
+@click.option("--once", is_flag=True, help="Print what has happened up to now, and end.")
 @click.option("--webhook", metavar="URL", help="Send events there instead of printing them.")
 @click.option(
     "--secret-file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Secrets that sign events, `whsec_` and base64, one a line.",
+    help="File with the secrets that sign events: `whsec_` and base64, one to a line.",
 )
 @click.option(
     "--state",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Keeps up to where all was delivered, so that a restart goes on there.",
+    help="File that keeps which event was delivered last, so that a restart goes on there.",
 )
 @click.option(
     "--source",

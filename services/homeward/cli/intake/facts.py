@@ -94,12 +94,12 @@ class Rules:
         start_time = said.start or (start() if start else None)
         if camera is None:
             raise CliError(
-                f"{name}: nothing says which camera it is of",
+                f"{name}: its camera is not known",
                 advice="put it into a folder that is named for its camera, or give --camera",
             )
         if start_time is None:
             raise CliError(
-                f"{name}: nothing says when it starts",
+                f"{name}: its start is not known",
                 advice=f"give --start-from-name, or put {name}{SIDE_CAR_SUFFIX} beside it",
             )
         return Facts(camera, start_time)
@@ -112,7 +112,7 @@ class Rules:
             searched = times.searched(pattern).replace(re.escape(CAMERA_MARK), _CAMERA, 1)
             found = re.search(searched, name)
             if found is None:
-                raise CliError(f"{name}: is not like {pattern}", advice=_RENAME)
+                raise CliError(f"{name}: its name does not fit {pattern}", advice=_RENAME)
             camera = found["camera"].lower()
             begin, end = found.span("camera")
             name = f"{name[found.start() : begin]}{CAMERA_MARK}{name[end : found.end()]}"

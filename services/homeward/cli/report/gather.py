@@ -109,18 +109,18 @@ def _missing(
     elif (since := activity.counted_since_time.ToDatetime(UTC)) > period.begin:
         yield (
             f"Searches, footage, faces and candidates are counted since {_told(since)}. What was"
-            " before that is not in this report, so it does not cover the period whole."
+            " before that is not in this report, so it does not cover the whole period."
         )
     if first_event is None or first_event > period.begin:
         begin = "is empty" if first_event is None else f"begins at {_told(first_event)}"
-        yield f"The audit trail that is held {begin}, so it does not cover the period whole."
+        yield f"The audit trail {begin}, so figures from it do not cover the whole period."
     if days := _incomplete(activity):
         yield f"On these days there was more than is counted: {', '.join(days)}."
     ended = sum(one.searches.search_count for one in activity.days)
     if len(trail.searches) > ended:
         yield (
-            f"{len(trail.searches) - ended} of the searches that were asked for have not ended, or"
-            " are not counted yet, which takes ten minutes."
+            f"Of {len(trail.searches)} searches asked for, {len(trail.searches) - ended} have not"
+            " ended or are not counted yet: a search is counted within ten minutes of its end."
         )
 
 

@@ -21,13 +21,13 @@ _FORMULA = ("=", "+", "-", "@")
 VERDICTS = {
     Verdict.BROKEN: "Broken: more were wrong than promised, and chance does not explain it.",
     Verdict.KEPT: (
-        "Kept: even if all were wrong that nobody has judged, that is within what was promised."
+        "Kept: even if all that nobody has judged were wrong, the rate would be as promised."
     ),
     Verdict.NOT_BROKEN: (
-        "Not shown to be broken: what was judged is within what was promised, or too little was"
-        " judged to tell."
+        "Not shown to be broken: as far as candidates were judged, the rate is as promised, or too"
+        " few were judged to tell."
     ),
-    Verdict.UNKNOWN: "Not known: nobody was compared, or no policy promises anything.",
+    Verdict.UNKNOWN: "Not known: nobody was compared, or no policy states a rate.",
 }
 
 

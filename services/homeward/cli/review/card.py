@@ -95,8 +95,8 @@ def _when(sighting: sighting_pb2.Sighting) -> str:
     seconds = (
         sighting.interval.end_time.ToNanoseconds() - sighting.interval.start_time.ToNanoseconds()
     ) / 1e9
-    at = times.span(sighting.best_shot_offset)
-    return f"In view from {begin} for {times.span(seconds)}; still at {at} of the recording"
+    at = times.position(sighting.best_shot_offset)
+    return f"In view from {begin} for {times.span(seconds)}; best still at {at} in the file"
 
 
 def _worth(sighting: sighting_pb2.Sighting) -> str:
@@ -174,7 +174,8 @@ def _coverage(evidence: Evidence) -> list[str]:
         return []
     share = times.seconds(coverage.searched_duration) / requested
     lacking = "" if share >= 1 else "; the rest was not, see `homeward scan show`"
-    return [f"Its search covered {100 * share:.0f} % of {times.span(requested)}{lacking}."]
+    asked = f"the {times.span(requested)} of footage asked for"
+    return [f"The search covered {100 * share:.0f} % of {asked}{lacking}."]
 
 
 def _state(sighting: sighting_pb2.Sighting) -> Sequence[str]:

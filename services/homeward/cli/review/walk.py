@@ -161,8 +161,8 @@ class Walk:
             return True
         except KeyboardInterrupt:
             terminal.tell(
-                f"Whether your decision on sighting {prepared.sighting_id} is recorded is not"
-                " known: start again, and it is shown if it is not."
+                f"It is not known whether your decision on sighting {prepared.sighting_id} was"
+                " recorded. Start again: if it was not, the candidate is shown again."
             )
             raise
         self._supply.is_done(prepared.sighting_id)
@@ -250,7 +250,7 @@ class Walk:
 
     def _show_alone(self, prepared: Prepared) -> bool:
         self._screen.alone(prepared)
-        _asked("Any key shows what is known of it.")
+        _asked("Press any key to go back.")
         self._screen.card(prepared, self._reason)
         return False
 
@@ -279,7 +279,7 @@ class Walk:
             told.append(f"{_candidates(left.held_by_others)} left, with other reviewers now.")
         if left.own_searches:
             told.append(
-                f"{_candidates(left.own_searches)} left that you asked to be searched for: somebody"
+                f"{_candidates(left.own_searches)} left from searches that you asked for: somebody"
                 " else must judge these."
             )
         if skipped:

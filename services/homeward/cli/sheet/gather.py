@@ -288,8 +288,8 @@ def _unknown(
     if read.lost.sighting_count:
         yield (
             f"{read.lost.sighting_count} sightings that were recorded are not in the store any"
-            " more, although nobody had them removed. This sheet does not have them; searching"
-            " their recordings again brings them back."
+            " more, although nobody removed them. They are not on this sheet; searching their"
+            " recordings again brings them back."
         )
     if read.left_out:
         yield (
@@ -301,9 +301,9 @@ def _unknown(
     old = sum(one.scan_id not in found.scan_ids for one in sightings)
     if old:
         yield (
-            f"{old} of the candidates were found by searches that are forgotten (the records of a"
-            " search are kept for 31 days): what else those searched, and what they could not, is"
-            " not known any more."
+            f"{old} of the candidates were found by searches whose records are erased (they are"
+            " kept for 31 days): it is not known any more what else was searched, and what could"
+            " not be."
         )
     if any(one.time_uncertain for one in sightings):
         yield (

@@ -150,8 +150,8 @@ def _unknown(wanted: Sequence[scan_pb2.Scan], scans: Sequence[scan_pb2.Scan]) ->
     lines = []
     if not wanted:
         lines.append(
-            "No search for this person is remembered (searches are, for 31 days): nothing is known"
-            " of what was searched."
+            "No record of a search for this person is left (records are kept for 31 days): it is"
+            " not known what was searched."
         )
     if len(wanted) > len(scans):
         lines.append(

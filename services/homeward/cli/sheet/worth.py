@@ -37,9 +37,9 @@ def sentences(policy_id: str, figures: PolicyFigures, comparisons: int) -> list[
     if comparisons and figures.expected_fpir.high:
         lines.append(
             f"In the searches behind this sheet {_count(comparisons)} appearances of people were"
-            f" compared. If none of them were anybody enrolled,"
-            f" {_by_chance(figures.expected_fpir, comparisons)} would be listed all the same, for"
-            " one or another of those enrolled. So a candidate may well be somebody else."
+            f" compared. If none of these people were enrolled,"
+            f" {_by_chance(figures.expected_fpir, comparisons)} would still be listed, by mistake."
+            " So a candidate may well be somebody else."
         )
     lines.append(_missed(figures.fnir))
     return lines

@@ -361,7 +361,7 @@ def _nothing_decodes(place: SightingPlace, made: _Made) -> errors.InvalidArgumen
 
 def _busy(most: int) -> errors.ResourceExhaustedError:
     return errors.ResourceExhaustedError(
-        f"as many clips are being made as may be at a time ({most})",
+        f"no further clip can be made at the moment: at most {most} are made at a time",
         reason=errors.Reason.QUEUE_FULL,
         metadata={"component": "clips"},
         retry_seconds=30,

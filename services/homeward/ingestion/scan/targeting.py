@@ -17,8 +17,8 @@ def require_justified(scope: ScanScope, why: Justification, rules: ScanRules) ->
     if rules.targeted and missing and not why.everything:
         lacking = ", ".join(_NAMES[one] for one in missing)
         raise errors.InvalidArgumentError(
-            f"the scan is not targeted: its scope lacks {lacking};"
-            " a scan that has to search everything says why",
+            f"the scan is not targeted, because its scope does not name {lacking}; if it has to"
+            " search everything, it must state why",
             reason=errors.Reason.SCAN_NOT_TARGETED,
             metadata={"missing": ",".join(missing)},
         )

@@ -84,8 +84,9 @@ class ReviewLeases:
         if entry is not None and _is_of_another(entry, reviewer):
             # Who it is, is not told: whoever may be the second reviewer must not know the first.
             raise errors.FailedPreconditionError(
-                f"another reviewer has been handed sighting {sighting_id}: they decide on it, or it"
-                f" is free {LEASED_FOR.seconds // 60} minutes after their program has stopped",
+                f"another reviewer has sighting {sighting_id} before them; if they do not decide on"
+                f" it, it is free {LEASED_FOR.seconds // 60} minutes after their program has"
+                " stopped",
                 reason=errors.Reason.SIGHTING_LEASED,
                 metadata={"sighting_id": sighting_id},
             )

@@ -57,10 +57,10 @@ def test_facts_come_from_side_car_name_option_and_folder(
 @pytest.mark.parametrize(
     ("said", "place", "problem"),
     [
-        (rules(None, "%Y%m%d"), "20260620.mp4", "which camera"),
-        (rules("gate"), "20260620.mp4", "when it starts"),
+        (rules(None, "%Y%m%d"), "20260620.mp4", "its camera is not known"),
+        (rules("gate"), "20260620.mp4", "its start is not known"),
         (rules("gate", "%Y%m%d"), "recording.mp4", "has no time like"),
-        (rules("gate", "{camera}_%Y%m%d"), "20260620.mp4", "is not like"),
+        (rules("gate", "{camera}_%Y%m%d"), "20260620.mp4", "does not fit"),
         (rules("gate", "%Y%m%d_%H%M"), "20261025_0130.mp4", "when the clocks"),
     ],
 )

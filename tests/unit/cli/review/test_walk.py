@@ -250,7 +250,7 @@ def test_a_decision_that_is_interrupted_is_said_to_be_unknown(
     with pytest.raises(KeyboardInterrupt):
         go("c")
 
-    assert "is recorded is not known" in capsys.readouterr().out
+    assert "It is not known whether your decision on sighting" in capsys.readouterr().out
 
 
 def test_why_nothing_is_left_is_told(
@@ -262,7 +262,7 @@ def test_why_nothing_is_left_is_told(
     out = capsys.readouterr().out
 
     assert out.count("2 candidates are left, with other reviewers now.") == 2
-    assert "1 candidate is left that you asked to be searched for" in out
+    assert "1 candidate is left from searches that you asked for" in out
 
 
 def test_without_anything_it_ends(go: Go, supply: FakeSupply) -> None:

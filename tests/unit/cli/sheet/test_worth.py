@@ -9,7 +9,7 @@ def test_error_rates_are_counts_out_of_how_many() -> None:
 
     assert "about 1 in 4200 is listed by mistake (between 1 in 10000 and 1 in 2000)" in told
     assert "9\u202f000 appearances of people were compared" in told
-    assert "about 2.2 (0.9 to 4.5) would be listed all the same" in told
+    assert "about 2.2 (0.9 to 4.5) would still be listed, by mistake" in told
     assert (
         "Of 100 times that a person who is looked for passes a camera, about 4 are missed" in told
     )
@@ -19,7 +19,7 @@ def test_error_rates_are_counts_out_of_how_many() -> None:
 def test_a_count_that_is_next_to_none_is_said_once() -> None:
     told = " ".join(worth.sentences("p/1", figures(), 9))
 
-    assert "fewer than 0.1 would be listed" in told
+    assert "fewer than 0.1 would still be listed" in told
 
 
 def test_what_was_never_seen_has_an_upper_end() -> None:
