@@ -369,7 +369,7 @@ def test_a_file_that_makes_a_package_too_large_is_told(monkeypatch: pytest.Monke
     sentences = [one.sentence for one in verdict(large).findings if not one.holds]
 
     assert sentences == [
-        "more.bin was added: the manifest does not have it.",
+        "more.bin was added: the list of contents does not have it.",
         "It holds more than a package may.",
     ]
 
