@@ -144,7 +144,7 @@ async def test_photographs_that_a_lock_keeps_are_not_said_to_be_erased(
     told = of_photographs(closed)
     assert len(held(photos)) == 2
     assert told.outcome is of_photographs(later).outcome is ErasureOutcome.FAILED
-    assert told.verification.startswith("2 are there; ")
+    assert told.verification.startswith("2 are still there; ")
     assert "object lock is on" in told.verification
 
 

@@ -22,7 +22,7 @@ from homeward.matching.adapters.memory_feed import InMemorySightingFeed
 from homeward.matching.sightings.feed import Change, ChangeKind, SightingFeed, Told
 from homeward.matching.sightings.model import SightingState
 from homeward.servicekit.errors import FailedPreconditionError, InvalidArgumentError, Reason
-from homeward.servicekit.nats import connection
+from homeward.servicekit.nats import Nats, connection
 
 RECORDED = Change(
     ChangeKind.RECORDED, "sighting-1", "subject-1", SightingState.UNREVIEWED, "a case"
@@ -188,6 +188,39 @@ async def test_the_last_change_of_each_is_known(feed: SightingFeed) -> None:
         "",
         "",
     ]
+
+
+async def _made_anew(bus: Nats, stream: str) -> None:
+    await bus.jetstream.delete_stream(stream)
+    feed = await NatsSightingFeed.open(bus, stream, keep=KEEP, replicas=1, prefix=stream)
+    await feed.publish(ERASED)
+
+
+async def _forgotten(bus: Nats, stream: str) -> None:
+    feed = await NatsSightingFeed.open(bus, stream, keep=KEEP, replicas=1, prefix=stream)
+    for _ in range(3):
+        await feed.publish(ERASED)
+    await bus.jetstream.purge_stream(stream, keep=1)
+
+
+@pytest.mark.parametrize("happens", [_made_anew, _forgotten])
+async def test_in_nats_who_follows_meanwhile_passes_over_no_gap(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch, happens: Callable[..., Awaitable[None]]
+) -> None:
+    monkeypatch.setattr("homeward.matching.adapters.feed.LOOK_SECONDS", 0.05)
+    stream = f"FEED-{uuid4()}"
+    async with connection(nats_url, "test") as bus:
+        feed = await NatsSightingFeed.open(bus, stream, keep=KEEP, replicas=1, prefix=stream)
+        await feed.publish(RECORDED)
+        await feed.publish(CONFIRMED)
+        async with aclosing(feed.follow(from_oldest=True)) as following:
+            told = [await anext(following) for _ in range(3)]
+            await happens(bus, stream)
+            with pytest.raises(FailedPreconditionError) as ended:
+                await asyncio.wait_for(anext(following), 5)
+
+    assert isinstance(told[2], str)
+    assert ended.value.reason is Reason.RESUME_TOKEN_EXPIRED
 
 
 async def test_in_nats_a_follower_goes_on_after_a_restart_of_the_server(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -13,7 +13,6 @@ from minio import Minio
 from engines import S3Account
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.intake.bucket import Bucket, Record
-from homeward.cli.intake.facts import SideCar
 
 
 @pytest.fixture
@@ -51,9 +50,40 @@ def test_recordings_are_read_with_what_lies_beside_them(
 
     assert [str(one.place) for one in found] == ["gate/a.mp4", "hall/b.mp4"]
     assert path.read_bytes() == b"a recording"
-    start = datetime(2026, 6, 20, 10, tzinfo=UTC)
-    assert [opened.side_car(one) for one in found] == [SideCar(None, start), None]
+    said = b'{"startTime": "2026-06-20T10:00:00Z"}'
+    assert [opened.side_car(one) for one in found] == [said, None]
     assert list(record.room("b.mp4").parent.iterdir()) == []
+
+
+def test_nothing_in_a_key_leads_out_of_the_folder(
+    s3_account: S3Account, monkeypatch: pytest.MonkeyPatch, bucket: str
+) -> None:
+    opened = Bucket.opened(f"s3://{bucket}/cctv", s3_account.endpoint)
+    keys = ["cctv/../../up.mp4", "cctv//etc/passwd", "cctv/./gate/a.mp4"]
+    listed = [SimpleNamespace(object_name=key, etag="e", size=1) for key in keys]
+    monkeypatch.setattr(Minio, "list_objects", lambda *_, **__: listed)
+
+    places = [str(one.place) for one in opened.objects()]
+
+    assert sorted(places) == ["etc/passwd", "gate/a.mp4", "up.mp4"]
+
+
+def test_an_object_with_nothing_in_it_is_read(s3_account: S3Account, bucket: str) -> None:
+    opened = Bucket.opened(f"s3://{bucket}/cctv", s3_account.endpoint)
+    client = opened._client
+    client.put_object(bucket, "cctv/hall/b.mp4.json", io.BytesIO(b""), 0)
+
+    assert opened.side_car(opened.objects()[1]) == b""
+
+
+def test_a_long_key_has_a_file_and_what_was_fetched_goes(tmp_path: Path) -> None:
+    record = Record(tmp_path)
+    path = record.room("x" * 250 + ".mp4")
+    path.with_name(f"{path.name}.{'0' * 64}.part.minio").write_bytes(b"a recording")
+    record.clear()
+
+    assert path.name.endswith("x.mp4")
+    assert list(path.parent.iterdir()) == []
 
 
 def test_a_bucket_that_is_not_there_is_told(s3_account: S3Account, bucket: str) -> None:  # noqa: ARG001 - sets the key

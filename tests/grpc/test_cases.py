@@ -186,6 +186,19 @@ async def test_a_sighting_of_the_callers_case_is_there(world: World) -> None:
         await caller.call(rpc, BY_SIGHTING[rpc](name))
 
 
+async def test_a_sighting_of_another_case_is_kept_from_nobody(world: World) -> None:
+    request = sightings.RenewSightingLeasesRequest(
+        sighting_ids=[world.sighting_ids[THEIRS], world.sighting_ids[OURS], NOBODY]
+    )
+    renewed = await world.seen_by(OURS).call("RenewSightingLeases", request)
+    held = await world.unchecked.call(
+        "LeaseSightings", sightings.LeaseSightingsRequest(reviewer="somebody else")
+    )
+
+    assert [one.sighting_id for one in renewed.leases] == [world.sighting_ids[OURS]]
+    assert [one.sighting_id for one in held.leases] == [world.sighting_ids[THEIRS]]
+
+
 @pytest.mark.parametrize(
     ("cases", "seen"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -305,6 +305,11 @@ async def world(clock: Clock, tmp_path: Path) -> AsyncIterator[World]:
         name = (await inside.call("CreateSubject", enrol)).subject.subject_id
         found = finding(name, clock)
         found.sighting.footage_sha256 = "5b" * 32
+        for second, still in enumerate((b"earlier", found.still, b"later"), start=-1):
+            made = found.sighting.stills.add(face_height_px=60)
+            made.offset.FromSeconds(found.sighting.best_shot_offset.seconds + second)
+            made.time.FromSeconds(found.sighting.best_shot_time.seconds + second)
+            found.stills.append(still)
         recorded = await inside.call(
             "RecordSightings", sightings.RecordSightingsRequest(findings=[found])
         )
@@ -344,15 +349,47 @@ async def test_a_clip_tells_of_stretches_that_could_not_be_decoded(world: World)
     assert list(clip.problems) == ["6.0 s to 8.0 s could not be decoded: it ended"]
 
 
+class SecondPass(list):  # type: ignore[type-arg]
+    """Pictures that are others once those before were decoded."""
+
+    def __init__(self, studio: Studio, then: Callable[[], Iterator[Any]]) -> None:
+        super().__init__(studio.items)
+        self._asked, self._then = studio.asked, then
+
+    def __iter__(self) -> Iterator[Any]:
+        return super().__iter__() if len(self._asked) == 1 else self._then()
+
+
+async def test_what_cannot_be_decoded_any_more_is_told_and_not_in_the_clip(
+    world: World,
+) -> None:
+    start, items = timedelta(hours=3), list(world.studio.items)
+    ended = Undecodable(start + timedelta(seconds=1), start + timedelta(seconds=4), "it ended")
+    world.studio.items = SecondPass(world.studio, lambda: iter([*items[:10], ended]))
+    clip, _, _ = await world.made()
+
+    assert clip.picture_count == 10
+    assert list(clip.problems) == ["6.0 s to 9.0 s could not be decoded: it ended"]
+    length = clip.interval.end_time.ToDatetime() - clip.interval.start_time.ToDatetime()
+    assert length == timedelta(seconds=0.9)
+
+
+async def test_nothing_is_given_out_of_a_recording_that_went_meanwhile(world: World) -> None:
+    items = list(world.studio.items)
+
+    def gone() -> Iterator[Any]:
+        world.studio.held = False
+        return iter(items)
+
+    world.studio.items = SecondPass(world.studio, gone)
+
+    assert await refusal(world.made()) == (grpc.StatusCode.NOT_FOUND, "FOOTAGE_NOT_FOUND")
+
+
 async def test_a_picture_that_was_not_searched_is_blurred_as_a_whole(world: World) -> None:
     late = replace(world.studio.items[-1], offset=timedelta(hours=3, seconds=9))  # type: ignore[type-var]
-    asked, items = world.studio.asked, list(world.studio.items)
-
-    class TwoPasses(list):  # type: ignore[type-arg]
-        def __iter__(self) -> Any:
-            return iter(items if len(asked) == 1 else [*items, late])
-
-    world.studio.items = TwoPasses()
+    items = list(world.studio.items)
+    world.studio.items = SecondPass(world.studio, lambda: iter([*items, late]))
     clip, _, _ = await world.made()
     assert (clip.picture_count, clip.blurred_picture_count) == (41, 1)
 
@@ -437,7 +474,7 @@ def packed(sealed: Any, **more: bytes) -> bytes:
             NOTE: sealed.note.encode(),
             KEY: f"{sealed.verifier_key}\n".encode(),
             SUMMARY: sealed.summary,
-            still_name(1): sealed.stills[0],
+            **{still_name(number): data for number, data in enumerate(sealed.stills, 1)},
             **more,
         }
     )
@@ -455,11 +492,41 @@ async def test_a_package_with_its_clip_holds(world: World) -> None:
     assert (manifest["recipient"], manifest["approved"]) == ("A force", False)
     assert manifest["subject"]["case_reference"] == "MP/1"
     assert [one["reviewer"] for one in manifest["sighting"]["reviews"]] == ["ben"]
-    assert [one["name"] for one in manifest["files"]] == ["still-1.jpg", SUMMARY, CLIP]
+    assert [one["name"] for one in manifest["files"]] == [
+        *(still_name(number) for number in (1, 2, 3)),
+        SUMMARY,
+        CLIP,
+    ]
     summary = sealed.summary.decode()
     assert "NOT FOR USE" in summary
     assert "Given to: A force" in summary
     assert "no probability" in summary
+
+
+async def test_a_package_has_all_stills_in_order_of_time(world: World) -> None:
+    await world.confirm()
+    sealed = await world.package()
+
+    assert list(sealed.stills) == [b"earlier", b"a still", b"later"]
+    told = json.loads(sealed.manifest)["stills"]
+    assert [one["name"] for one in told] == [still_name(number) for number in (1, 2, 3)]
+    assert verify_package(packed(sealed), [world.key]).holds
+
+
+async def test_what_cannot_be_packed_is_not_noted_as_given_out(world: World) -> None:
+    await world.confirm()
+    refused = await refusal(world.package(clip_record=b"{}", clip_note="x"))
+    wanted = sightings.GetSightingRequest(sighting_id=world.sighting_id)
+    review = (await world.inside.call("GetSighting", wanted)).sighting.review
+    back = await world.inside.call(
+        "WithdrawReview",
+        sightings.WithdrawReviewRequest(
+            sighting_id=world.sighting_id, review_time=review.review_time, reviewer="ben"
+        ),
+    )
+
+    assert refused == INVALID
+    assert back.sighting.state == sighting_pb2.Sighting.STATE_UNREVIEWED
 
 
 async def test_a_package_without_a_clip_says_why(world: World) -> None:

@@ -20,6 +20,11 @@ _WORDS = {
 REFUSED = (_State.STATE_REFUSED, _State.STATE_LAPSED)
 
 
+def counts(scan: scan_pb2.Scan) -> bool:
+    """Whether what a scan has searched counts: what a refused one had found was erased."""
+    return scan.authorisation.state not in REFUSED
+
+
 def matters(scan: scan_pb2.Scan) -> bool:
     """Whether there is anything to tell of a scan's authorisation."""
     return scan.authorisation.state not in (_State.STATE_UNSPECIFIED, _State.STATE_NOT_REQUIRED)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from homeward.api.ingestion.v1 import camera_pb2, footage_pb2, scan_pb2
 from homeward.api.matching.v1 import sighting_pb2
+from homeward.cli import authorisation
 
 EARTH_RADIUS_METRES = 6_371_000.0
 
@@ -125,10 +126,13 @@ def unsearched(
 
 
 def was_for(scan: scan_pb2.Scan, subject_id: str, enrolled: datetime) -> bool:
-    """Return whether a scan that has ended looked for a subject who was enrolled at that time."""
+    """Return whether a scan that has ended looked for a subject who was enrolled at that time.
+
+    One that was refused, or not authorised in time, counts for nothing.
+    """
     wanted = scan.scope.subject_ids
     for_them = subject_id in wanted if wanted else scan.create_time.ToDatetime(UTC) >= enrolled
-    return for_them and scan.HasField("end_time")
+    return for_them and scan.HasField("end_time") and authorisation.counts(scan)
 
 
 def covers(scan: scan_pb2.Scan, footage: footage_pb2.Footage, part: Part) -> bool:

@@ -24,7 +24,7 @@ _DECIDED = {
     sighting_pb2.REVIEW_DECISION_REJECT: "rejected by",
     sighting_pb2.REVIEW_DECISION_INCONCLUSIVE: "not sure was",
 }
-WITHHELD = "by somebody else; who, and what they said, is told once you have decided"
+WITHHELD = "by somebody else; who, and what they said, is told once it is confirmed"
 _PEOPLE = {1: "one person", 2: "two people"}
 
 

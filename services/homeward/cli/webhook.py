@@ -237,8 +237,13 @@ class PlaceFile:
         except FileNotFoundError:
             return ""
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CliError(f"{self.path} holds no place of `homeward watch`") from error
-        return str(place)
+            raise self._damaged() from error
+        if not (isinstance(place, str) and place):  # an empty one would begin now, without a word
+            raise self._damaged()
+        return place
+
+    def _damaged(self) -> CliError:
+        return CliError(f"{self.path} holds no place of `homeward watch`")
 
     def write(self, place: str) -> None:
         """Keep a place; a reader finds the old one or the new one, whatever happens."""

@@ -34,7 +34,11 @@ _ABOUT_IT = (MANIFEST, NOTE, KEY)
 MOST_FILES = 64
 MOST_BYTES = 256 * 1024 * 1024
 """Of a package: a clip has 68 MB at most, and a still 1 MiB."""
+MOST_CONTENT_BYTES = MOST_BYTES // 2
+"""Of the files in a package that is made."""
 MOST_NOTE_BYTES = 64 * 1024
+MOST_MANIFEST_BYTES = 16 * 1024 * 1024
+"""What is read of JSON takes many times its size in memory. An event has some 300 bytes in one."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
 _UNIX = 3
@@ -60,7 +64,7 @@ def package_of(files: Mapping[str, bytes]) -> bytes:
     Raises:
         PackageError: It would be larger than one may be.
     """
-    if sum(map(len, files.values())) > MOST_BYTES // 2 or len(files) > MOST_FILES:
+    if sum(map(len, files.values())) > MOST_CONTENT_BYTES or len(files) > MOST_FILES:
         raise PackageError("is larger than a package may be")
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED, allowZip64=False) as package:
@@ -122,7 +126,9 @@ def verify_package(data: bytes, keys: Sequence[VerifierKey] = ()) -> Verdict:
     verdict.manifest = manifest
     _check_files(files, manifest, verdict)
     _check_clip(files, manifest, verdict)
-    if data == package_of(files):
+    if sum(map(len, files.values())) > MOST_CONTENT_BYTES:
+        verdict.bad("It holds more than a package may.")
+    elif data == package_of(files):
         verdict.good("Nothing was added to the package.")
     else:
         verdict.bad("It holds bytes that belong to none of its files, or was packed differently.")
@@ -193,13 +199,12 @@ def _signed(
     except (NoteError, UnicodeDecodeError) as error:
         verdict.bad(f"The signature is not valid: the note {error}.")
         return None
-    wrong = ""
-    manifest = _read(files[MANIFEST])
+    wrong, manifest = "", None
     if note.count("\n— ") != 1:
         wrong = "There is more than one signature. A package has one."
     elif text != sealed_text(FORMAT, files[MANIFEST]):
         wrong = f"{_LIST} is not the one that was signed: it was changed, or is of another package."
-    elif manifest is None or not _has_form(manifest):
+    elif (manifest := _read(files[MANIFEST])) is None or not _has_form(manifest):
         wrong = f"{_LIST} was signed, but this version of Homeward cannot read it."
     if wrong:
         verdict.bad(wrong)
@@ -292,6 +297,8 @@ def clip_problem(
 
 def _read(data: bytes) -> Mapping[str, Any] | None:
     """Return a manifest; None if it is not in the one form that manifests have."""
+    if len(data) > MOST_MANIFEST_BYTES:
+        return None
     try:
         content = json.loads(data, parse_float=_refuse, parse_constant=_refuse)
         is_one = isinstance(content, dict) and canonical(content) == data

@@ -32,14 +32,15 @@ def summary_of(manifest: Mapping[str, Any]) -> str:
         "",
         *([_NOT_APPROVED, ""] if not manifest["approved"] else []),
         f"Given to: {manifest['recipient']}",
-        f"Given out: {manifest['make_time']} by {manifest['given_out_by'] or 'somebody unnamed'}",
+        f"Given out: {_time(manifest['make_time'])}",
+        *([f"By: {manifest['given_out_by']}"] if manifest["given_out_by"] else []),
         *([f"Purpose: {manifest['purpose']}"] if manifest["purpose"] else []),
         "",
         f"Case: {subject['case_reference']}",
         f"Subject: {subject['label'] or subject['subject_id']}",
         f"Sighting: {sighting['sighting_id']}",
         f"Camera: {sighting['camera_id']}",
-        f"In view, true time: {sighting['start_time']} to {sighting['end_time']}"
+        f"In view, true time: {_time(sighting['start_time'])} to {_time(sighting['end_time'])}"
         + (" (UNCERTAIN: the recorder's clock was set)" if sighting["time_uncertain"] else ""),
         "Stills, true time:",
         *[_still(one) for one in manifest["stills"]],
@@ -51,7 +52,10 @@ def summary_of(manifest: Mapping[str, Any]) -> str:
         _WARNING,
         "",
         "Reviewed by:",
-        *[f"  {one['reviewer']}: {one['decision']}, {one['time']}" for one in sighting["reviews"]],
+        *[
+            f"  {one['reviewer']}: {one['decision']}, {_time(one['time'])}"
+            for one in sighting["reviews"]
+        ],
         "",
         _clip(manifest),
         "",
@@ -68,8 +72,8 @@ def _wrapped(line: str) -> list[str]:
 def _still(still: Mapping[str, Any]) -> str:
     best = "; the most alike one" if still["best"] else ""
     return (
-        f"  {still['name']}: {still['time']}, at {_clock(still['recording_ms'])} in the recording,"
-        f" face {still['face_height_px']} pixels high{best}"
+        f"  {still['name']}: {_time(still['time'])}, at {_clock(still['recording_ms'])} in the"
+        f" recording, face {still['face_height_px']} pixels high{best}"
     )
 
 
@@ -106,9 +110,9 @@ def _clip(manifest: Mapping[str, Any]) -> str:
         else "all faces are blurred, as none is the subject's for certain"
     )
     return (
-        f"clip.mp4: {record['start_time']} to {record['end_time']}, true time; {whom}, by a"
-        f" machine; {record['blurred_picture_count']} of {record['picture_count']} pictures are"
-        " blurred as a whole."
+        f"clip.mp4: {_time(record['start_time'])} to {_time(record['end_time'])}, true time;"
+        f" {whom}, by a machine; {record['blurred_picture_count']} of {record['picture_count']}"
+        " pictures are blurred as a whole."
     )
 
 
@@ -117,6 +121,11 @@ def _clock(milliseconds: int) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}.{rest:03}"
+
+
+def _time(instant: str) -> str:
+    """Return an instant of the manifest, RFC 3339 in UTC, to read."""
+    return f"{instant[:10]} {instant[11:19]} UTC"
 
 
 def _short(score: str) -> str:

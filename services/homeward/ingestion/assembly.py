@@ -95,15 +95,7 @@ async def assemble(
     queue = await eventually(partial(NatsWorkQueue.open, bus, replicas=settings.nats_replicas))
     plans = await eventually(partial(NatsPlanQueue.open, bus, replicas=settings.nats_replicas))
     await eventually(partial(store.ensure, expire_days=settings.backstop_days, dated=True))
-    channel = await stack.enter_async_context(
-        open_channel(
-            settings.matching_target,
-            idempotent=IDEMPOTENT,
-            tls=settings.tls,
-            server_name=settings.matching_tls_server_name,
-        )
-    )
-    matcher = GrpcMatcher(channel, settings.matching_target)
+    matcher = await _matcher(settings, stack)
     prober = CagedProber(probers)
     stack.callback(prober.close)
     footage = _footage(
@@ -132,6 +124,18 @@ async def assemble(
         writer=writer,
         trail=AuditTrail(audit, signer=None, clock=clock),
     )
+
+
+async def _matcher(settings: IngestionSettings, stack: AsyncExitStack) -> GrpcMatcher:
+    channel = await stack.enter_async_context(
+        open_channel(
+            settings.matching_target,
+            idempotent=IDEMPOTENT,
+            tls=settings.tls,
+            server_name=settings.matching_tls_server_name,
+        )
+    )
+    return GrpcMatcher(channel, settings.matching_target)
 
 
 def _examining_threads(settings: IngestionSettings) -> BoundedExecutor:

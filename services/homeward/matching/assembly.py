@@ -72,15 +72,7 @@ async def assemble(
     records = KeyValueSubjectRecords(await bucket(inventory.SUBJECTS))
     register = await bucket(inventory.GALLERIES)
     photos, evidence, buckets = await _buckets(settings, stack)
-    channel = await stack.enter_async_context(
-        open_channel(
-            settings.embedding_target,
-            idempotent=IDEMPOTENT,
-            tls=settings.tls,
-            server_name=settings.embedding_tls_server_name,
-        )
-    )
-    faces = GrpcFaceAnalyzer(channel, settings.embedding_target)
+    faces = await _faces(settings, stack)
     engine = await _qdrant(settings, stack)
     secret = settings.gallery_key()
     subjects = CollectionAccess(engine, SUBJECT_LAYOUT, register, secret, faces.model)
@@ -111,17 +103,24 @@ async def assemble(
     archive = await open_archive(settings, stack)
     return Engines(
         stores,
-        {
-            "nats": bus.ping,
-            "s3": buckets.ping,
-            "qdrant": gallery.count,
-            "embedding": faces.ping,
-        },
+        {"nats": bus.ping, "s3": buckets.ping, "qdrant": gallery.count, "embedding": faces.ping},
         writer,
         trail,
         activity,
         archiver_of(audit, archive, settings, signer, clock) if archive else None,
     )
+
+
+async def _faces(settings: MatchingSettings, stack: AsyncExitStack) -> GrpcFaceAnalyzer:
+    channel = await stack.enter_async_context(
+        open_channel(
+            settings.embedding_target,
+            idempotent=IDEMPOTENT,
+            tls=settings.tls,
+            server_name=settings.embedding_tls_server_name,
+        )
+    )
+    return GrpcFaceAnalyzer(channel, settings.embedding_target)
 
 
 def _signer(settings: MatchingSettings) -> CheckpointSigner | None:

@@ -133,15 +133,7 @@ class UseCases:
 
 def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
     """Return the use cases on some stores."""
-    kept = KeptSightings(
-        index=stores.index,
-        ledger=stores.ledger,
-        stills=Stills(stores.evidence),
-        feed=stores.feed,
-        case_of=partial(case_of, stores.records),
-        clock=clock,
-        counts=stores.candidates,
-    )
+    kept = _kept(stores, clock)
     subject_is_open = partial(is_open, stores.records)
     lost = LostSightings(kept, subject_is_open)
     upkeep = SightingUpkeep(kept, lost, stores.acts)
@@ -178,14 +170,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         upkeep=upkeep,
         scan_erasure=scan_erasure,
         use_records=_use_records(stores, policies, clock),
-        exports=Exports(
-            subjects=stores.records,
-            photos=stores.photos,
-            policies=policies,
-            events=stores.events,
-            signer=stores.signer,
-            clock=clock,
-        ),
+        exports=_exports(stores, policies, clock),
         policies=policies,
         subject_sweep=sweep,
         retention=Retention(
@@ -199,6 +184,29 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
             clock=clock,
             grace=choices.review_grace,
         ),
+    )
+
+
+def _kept(stores: Stores, clock: Clock) -> KeptSightings:
+    return KeptSightings(
+        index=stores.index,
+        ledger=stores.ledger,
+        stills=Stills(stores.evidence),
+        feed=stores.feed,
+        case_of=partial(case_of, stores.records),
+        clock=clock,
+        counts=stores.candidates,
+    )
+
+
+def _exports(stores: Stores, policies: Policies, clock: Clock) -> Exports:
+    return Exports(
+        subjects=stores.records,
+        photos=stores.photos,
+        policies=policies,
+        events=stores.events,
+        signer=stores.signer,
+        clock=clock,
     )
 
 

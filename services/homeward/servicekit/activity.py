@@ -110,13 +110,32 @@ class ActivityCounts:
         return [found[day] for day in sorted(found)]
 
     async def forget_tokens(self) -> None:
-        """Add up what nothing is stated of any more, and let go of the tokens."""
+        """Add up what nothing is stated of any more, and let go of the tokens.
+
+        Goes back to where that is done: an installation may have been off for months.
+        """
         newest = (self._clock.now() - TOKENS_KEPT).date() - timedelta(days=1)
-        for month in {newest.replace(day=1), (newest.replace(day=1) - timedelta(days=1))}:
-            for entry in await self._store.entries(f"*.{month:%Y-%m}.>"):
-                day = month.replace(day=int(entry.key.split(".")[2]))
-                if day <= newest:
-                    await edit(self._store, entry.key, _added_up)
+        since = await self.since()
+        month = this_month = newest.replace(day=1)
+        oldest = min(since.date() if since else newest, _month_before(this_month))
+        stated: list[str] = []
+        while month >= oldest.replace(day=1):
+            entries = [
+                one
+                for one in await self._store.entries(f"*.{month:%Y-%m}.>")
+                if month.replace(day=int(one.key.split(".")[2])) <= newest
+            ]
+            left = [one.key for one in entries if records.decode(one.value, DayRecord).stated]
+            if entries and not left and month < this_month:
+                break
+            stated += left
+            month = _month_before(month)
+        for key in reversed(stated):
+            await edit(self._store, key, _added_up)
+
+
+def _month_before(month: date) -> date:
+    return (month - timedelta(days=1)).replace(day=1)
 
 
 async def _added_up(value: bytes | None) -> bytes | None:

@@ -301,5 +301,38 @@ def test_objects_of_a_bucket_are_taken_in_once_and_no_copy_is_left(
     assert left(tmp_path) == [".taken-in.json", "failed/gate/no-time.mp4.txt"]
 
 
+def test_a_side_car_that_is_none_keeps_no_other_object(
+    homeward: Homeward, tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = Objects()
+    monkeypatch.setattr(Bucket, "opened", lambda *_: bucket)
+    monkeypatch.setattr(
+        bucket, "side_car", lambda one: b"no JSON" if "no-time" not in one.key else None
+    )
+
+    assert watch("--s3", "s3://exports/p") != 0
+    assert not homeward.footage.headers
+    assert left(tmp_path) == [
+        ".taken-in.json",
+        f"failed/gate/{NAME}.txt",
+        "failed/gate/no-time.mp4.txt",
+    ]
+    assert "is no JSON object" in (tmp_path / f"failed/gate/{NAME}.txt").read_text()
+
+
+def test_no_copy_of_a_recording_is_left_by_who_ends_meanwhile(
+    homeward: Homeward, tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = Objects()
+    monkeypatch.setattr(Bucket, "opened", lambda *_: bucket)
+    export(tmp_path, ".fetching/killed.mp4")
+    homeward.footage.refusals[NAME] = Refusal(
+        grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING", "no"
+    )
+
+    assert watch("--s3", "s3://exports/p") == 7
+    assert (bucket.fetched, left(tmp_path)) == ([f"p/gate/{NAME}"], [])
+
+
 def test_what_is_no_folder_is_refused(homeward: Homeward, tmp_path: Path) -> None:  # noqa: ARG001 - it is not asked
     assert run(["footage", "watch", str(tmp_path / "none"), "--side-car"]) == 4

@@ -125,6 +125,17 @@ def test_searches_for_others_are_left_out(anna: Homeward, tmp_path: Path) -> Non
     assert "No record of a search for this person is left" in written(tmp_path)
 
 
+def test_what_a_refused_search_covered_is_not_drawn_as_searched(
+    anna: Homeward, tmp_path: Path
+) -> None:
+    anna.scans.listed.authorisation.state = scan_pb2.ScanAuthorisation.STATE_REFUSED
+
+    page = written(tmp_path)
+
+    assert "1 of the searches for this person were refused" in page
+    assert 'class="band"' not in page.partition("<defs>")[2]
+
+
 def test_a_sheet_is_a_picture_too(anna: Homeward, tmp_path: Path) -> None:
     path = tmp_path / "sheet.png"
 

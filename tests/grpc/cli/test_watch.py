@@ -272,6 +272,16 @@ def test_a_restart_goes_on_after_what_was_delivered(
     assert Path(hook[-1]).stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("written", ["", "{", "[]", "{}", '{"resumeToken": ""}', "null"])
+def test_a_damaged_state_does_not_begin_anew_without_a_word(
+    homeward: Homeward, hook: list[str], written: str
+) -> None:
+    Path(hook[-1]).write_text(written)
+
+    assert run(hook) == 4
+    assert homeward.sightings.watched == []
+
+
 def test_two_deliveries_with_one_state_are_refused(homeward: Homeward, hook: list[str]) -> None:
     with webhook.PlaceFile(Path(hook[-1])).locked():
         assert run(hook) == 6

@@ -169,3 +169,20 @@ def test_scans_count_that_looked_for_the_subject(
     )
 
     assert was_for(one, LIN, TEN) is counts
+
+
+@pytest.mark.parametrize(
+    "state",
+    [scan_pb2.ScanAuthorisation.STATE_REFUSED, scan_pb2.ScanAuthorisation.STATE_LAPSED],
+)
+def test_a_scan_of_which_all_was_erased_has_searched_nothing(
+    state: scan_pb2.ScanAuthorisation.State.ValueType,
+) -> None:
+    one = scan_pb2.Scan(
+        scope=scan_pb2.ScanScope(subject_ids=[LIN]),
+        create_time=stamp(5),
+        end_time=stamp(6),
+        authorisation=scan_pb2.ScanAuthorisation(state=state),
+    )
+
+    assert not was_for(one, LIN, TEN)

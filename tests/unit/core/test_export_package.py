@@ -354,10 +354,44 @@ def test_a_package_is_always_the_same_file() -> None:
 
 
 def test_no_package_is_made_that_would_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_package, "MOST_BYTES", 200)
+    monkeypatch.setattr(export_package, "MOST_CONTENT_BYTES", 100)
     assert package_of({"a.txt": bytes(100)})
     with pytest.raises(PackageError):
         package_of({"a.txt": bytes(101)})
+
+
+def test_a_file_that_makes_a_package_too_large_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = files()
+    size = sum(map(len, given.values()))
+    large = zipped(*sorted({**given, "more.bin": bytes(size)}.items()))
+    monkeypatch.setattr(export_package, "MOST_CONTENT_BYTES", size)
+
+    sentences = [one.sentence for one in verdict(large).findings if not one.holds]
+
+    assert sentences == [
+        "more.bin was added: the list of contents does not have it.",
+        "It holds more than a package may.",
+    ]
+
+
+def test_a_manifest_is_read_only_once_its_signature_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(_: bytes) -> None:
+        raise AssertionError("what nobody has signed takes memory")
+
+    monkeypatch.setattr(export_package, "_read", read)
+    found = verdict(package_of({**files(), MANIFEST: b"[[],[],[]]"}))
+
+    assert not found.holds
+    assert "not the one that was signed" in found.findings[0].sentence
+
+
+def test_a_manifest_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = files()
+    monkeypatch.setattr(export_package, "MOST_MANIFEST_BYTES", len(given[MANIFEST]))
+    held = verdict(package_of(given)).holds
+    monkeypatch.setattr(export_package, "MOST_MANIFEST_BYTES", len(given[MANIFEST]) - 1)
+
+    assert (held, verdict(package_of(given)).holds) == (True, False)
 
 
 def test_all_single_bytes_count() -> None:

@@ -95,6 +95,21 @@ async def test_no_token_goes_while_something_may_be_stated_under_it(
     assert await figures(counts) == [{"n": 5}]
 
 
+async def test_tokens_go_too_where_nothing_ran_for_months(store: InMemoryKeyValueStore) -> None:
+    clock = At(NOON)
+    counts = ActivityCounts(store, clock)
+    await counts.begin()
+    for months in (0, 4):  # nothing in between
+        clock.time = NOON + timedelta(days=31 * months)
+        await counts.state("candidates", "a", clock.time, {"n": 1})
+    clock.time += timedelta(days=200)
+
+    await counts.forget_tokens()
+
+    written = [entry.value for entry in await store.entries("candidates.>")]
+    assert [b'"stated":{}' in value for value in written] == [True, True]
+
+
 async def test_an_id_is_not_kept(store: InMemoryKeyValueStore, counts: ActivityCounts) -> None:
     name = "8c41f7d2-0f3a-4b52-8f63-5a1f0a0d2b11"
     await counts.state("searches", name, NOON, {"n": 1})

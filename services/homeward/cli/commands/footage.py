@@ -14,6 +14,7 @@ from homeward.cli import completing, start_checks, times, upload, zones
 from homeward.cli.commands import footage_watch
 from homeward.cli.errors import CliError, ExitCode, local_problem, tell
 from homeward.cli.files import existing_file, recordings_among, written_name
+from homeward.cli.filters import of_cameras
 from homeward.cli.ids import full_footage_id, known_cameras
 from homeward.cli.options import Group, Session, confirm, connected
 from homeward.cli.paging import all_pages
@@ -119,11 +120,10 @@ def add(
         added.append(uploaded)
         warned += _told(session, stub, shown, uploaded, _START_SOURCES[pattern is None])
     if session.view.json:
-        held = [each.footage.footage_id for each in added if each.already_held]
         session.view.document(
             {
                 "footage": [each.footage for each in added],
-                "alreadyHeld": held,
+                "alreadyHeld": [one.footage.footage_id for one in added if one.already_held],
                 "startSource": "FILE_NAME" if pattern else "OPTION",
                 "warnings": warned,
                 "refused": refused,
@@ -140,14 +140,7 @@ def add(
     ],
 )
 @connected
-@click.option(
-    "--camera",
-    "camera_ids",
-    multiple=True,
-    metavar="CAM",
-    help="Only of this camera.",
-    shell_complete=completing.cameras,
-)
+@of_cameras
 @click.option(
     "--from", "begin", type=times.parse_from, metavar="TIME", help="Only what ends later."
 )

@@ -16,7 +16,7 @@ from homeward.cli.errors import CliError, ExitCode, local_problem, tell
 from homeward.cli.files import written_name
 from homeward.cli.intake import bucket as buckets
 from homeward.cli.intake import folder as folders
-from homeward.cli.intake.facts import Facts, Rules
+from homeward.cli.intake.facts import SIDE_CAR_SUFFIX, Facts, Rules, SideCar
 from homeward.cli.intake.taking import ChangedError, Fault, Taker, summary
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.render import line_text
@@ -159,6 +159,7 @@ class FromBucket:
 
     def round(self, intake: Intake) -> bool:
         """Take in what is new; return False: an object is whole."""
+        self.record.clear()  # of a process that was killed
         known = self.record.read()
         objects = self.bucket.objects()
         dealt_with = {one.key: known[one.key] for one in objects if one.key in known}
@@ -170,13 +171,17 @@ class FromBucket:
             if side_car is None and self.folder.side_car_first:
                 continue
             path = self.record.room(one.place.name)
-            self.bucket.fetch(one, path)
-            outcome = intake.take(
-                one.place,
-                path,
-                lambda one=one, said=side_car: intake.rules.facts(one.place, said),  # type: ignore[misc]
-            )
-            path.unlink()
+            try:
+                self.bucket.fetch(one, path)
+                outcome = intake.take(
+                    one.place,
+                    path,
+                    lambda one=one, said=side_car: intake.rules.facts(  # type: ignore[misc]
+                        one.place, _parsed(said, one.place)
+                    ),
+                )
+            finally:
+                self.record.clear()
             if outcome is None:
                 continue
             if isinstance(outcome, Fault):
@@ -184,6 +189,11 @@ class FromBucket:
             dealt_with[one.key] = one.etag
             self.record.write(dealt_with)
         return False
+
+
+def _parsed(side_car: bytes | None, place: PurePosixPath) -> SideCar | None:
+    name = written_name(f"{place.name}{SIDE_CAR_SUFFIX}")
+    return None if side_car is None else SideCar.parsed(side_car, name)
 
 
 @click.command(

@@ -9,8 +9,9 @@ import click
 
 from homeward.api.matching.v1 import sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.cli import completing, terminal
+from homeward.cli import terminal
 from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.filters import of_cameras, of_subjects
 from homeward.cli.ids import full_subject_id, known_cameras
 from homeward.cli.options import Command, Session, connected, operator_name
 from homeward.cli.review import batch as batches
@@ -18,7 +19,7 @@ from homeward.cli.review import keyboard
 from homeward.cli.review.deciding import Desk
 from homeward.cli.review.evidence import Reader
 from homeward.cli.review.supply import Scope, Supply
-from homeward.cli.review.viewing import Elsewhere, usual
+from homeward.cli.review.viewing import Elsewhere, remove_left_behind, usual
 
 REASONS = "HOMEWARD_REVIEW_REASONS"
 """Reasons to choose from, with `;` between them; `review_reasons` in a profile."""
@@ -40,23 +41,9 @@ _HOWS = ("auto", "kitty", "iterm2", "sixel", "viewer", "file", "none")
     ],
 )
 @connected
-@click.option(
-    "--subject",
-    "subjects",
-    multiple=True,
-    metavar="WHO",
-    help="Only of this subject: id, label or case.",
-    shell_complete=completing.subjects,
-)
+@of_subjects
 @click.option("--case", "cases", multiple=True, metavar="REF", help="Only of this case.")
-@click.option(
-    "--camera",
-    "camera_ids",
-    multiple=True,
-    metavar="CAM",
-    help="Only of this camera.",
-    shell_complete=completing.cameras,
-)
+@of_cameras
 @click.option(
     "--inconclusive",
     is_flag=True,
@@ -135,7 +122,8 @@ def _walk(
     matching = SightingServiceStub(session.connections.channel("matching"))
     with suppress(CliError):  # opened here, as the other thread uses it too
         session.connections.channel("ingestion")
-    with keyboard.quiet():
+    remove_left_behind()
+    with keyboard.quiet(), keyboard.interrupted_by_signals():
         drawing = preparing.drawing(how)
         draws = drawing.protocol is not None
         elsewhere = Elsewhere(how) if how in list(Elsewhere) else usual()
@@ -149,8 +137,8 @@ def _walk(
         except (KeyboardInterrupt, EOFError, click.Abort):
             walking.interrupted = True
         finally:
+            screen.folder.remove()  # first: the terminal, or the service, may be gone
             supply.end()
-            screen.folder.remove()
     terminal.tell()
     terminal.tell(walk.summary(walking.counts))
     return ExitCode.INTERRUPTED if walking.interrupted else ExitCode.OK

@@ -19,6 +19,7 @@ from homeward.cli import (
     reviews,
     times,
 )
+from homeward.cli.filters import of_cameras, of_subjects
 from homeward.cli.ids import full_footage_id, full_subject_id, known_cameras
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.paging import all_pages
@@ -35,22 +36,8 @@ from homeward.cli.render import SENTENCE
     ],
 )
 @connected
-@click.option(
-    "--subject",
-    "subjects",
-    multiple=True,
-    metavar="WHO",
-    help="Only of this subject: id, label or case.",
-    shell_complete=completing.subjects,
-)
-@click.option(
-    "--camera",
-    "camera_ids",
-    multiple=True,
-    metavar="CAM",
-    help="Only of this camera.",
-    shell_complete=completing.cameras,
-)
+@of_subjects
+@of_cameras
 @click.option(
     "--footage",
     "recordings",

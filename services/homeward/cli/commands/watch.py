@@ -10,8 +10,9 @@ import click
 
 from homeward.api.matching.v1 import sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.cli import completing, terminal, watching
+from homeward.cli import terminal, watching
 from homeward.cli.errors import CallError, CliError, ExitCode
+from homeward.cli.filters import of_subjects
 from homeward.cli.ids import full_subject_id
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.render import line_text, on_terminal
@@ -37,14 +38,7 @@ _TO_BEGIN_AGAIN = (
     ],
 )
 @connected
-@click.option(
-    "--subject",
-    "subjects",
-    multiple=True,
-    metavar="ID",
-    help="Only of this subject.",
-    shell_complete=completing.subjects,
-)
+@of_subjects
 @click.option(
     "--after",
     default="",

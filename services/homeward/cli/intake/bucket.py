@@ -5,6 +5,7 @@ Needs the extra `s3`. An object is whole by nature: S3 shows none that is still 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -15,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from homeward.cli.errors import CliError, ExitCode
-from homeward.cli.files import written_name
-from homeward.cli.intake.facts import MOST_SIDE_CAR_BYTES, SIDE_CAR_SUFFIX, SideCar
+from homeward.cli.intake.facts import MOST_SIDE_CAR_BYTES, SIDE_CAR_SUFFIX
 from homeward.core.distribution import how_to_install
 from homeward.core.private_files import make_private_folder, write_private
 
@@ -28,6 +28,8 @@ SESSION_VARIABLE = "AWS_SESSION_TOKEN"
 DEFAULT_ENDPOINT = "https://s3.amazonaws.com"
 RECORD = ".taken-in.json"
 FETCHING = ".fetching"
+MOST_NAME_BYTES = 150
+"""Of a file that an object is fetched to, whose draft has a longer name; a key has 1024 at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Bucket:
         found = [
             Object(
                 one.object_name,
-                PurePosixPath(one.object_name.removeprefix(self._prefix)),
+                _place(one.object_name.removeprefix(self._prefix)),
                 one.etag or "",
                 one.size or 0,
             )
@@ -122,11 +124,11 @@ class Bucket:
         with _translated(self._name):
             self._client.fget_object(self._name, one.key, str(path))
 
-    def side_car(self, one: Object) -> SideCar | None:
-        """Return what lies beside an object; None for nothing.
+    def side_car(self, one: Object) -> bytes | None:
+        """Return what lies beside an object, its beginning if it is too long; None for nothing.
 
         Raises:
-            CliError: It cannot be read.
+            CliError: The store does not answer, or refuses.
         """
         from minio.error import S3Error  # noqa: PLC0415 - of an extra
 
@@ -137,13 +139,14 @@ class Bucket:
             except S3Error as error:
                 if error.code == "NoSuchKey":
                     return None
+                if error.code == "InvalidRange":  # there is nothing in it
+                    return b""
                 raise
             try:
-                data = answer.read()
+                return answer.read()
             finally:
                 answer.close()
                 answer.release_conn()
-        return SideCar.parsed(data, written_name(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +183,23 @@ class Record:
 
     def room(self, name: str) -> Path:
         """Return where an object is fetched to; what was left there is removed."""
-        folder = make_private_folder(self.folder / FETCHING)
-        for path in folder.iterdir():
+        self.clear()
+        written = os.fsencode(name)
+        if len(written) > MOST_NAME_BYTES:
+            digest = hashlib.sha256(written).hexdigest()[:8]
+            name = f"{digest}-{os.fsdecode(written[9 - MOST_NAME_BYTES :])}"
+        return make_private_folder(self.folder / FETCHING) / name
+
+    def clear(self) -> None:
+        """Remove what was fetched: recordings, which nothing else would remove here."""
+        for path in (self.folder / FETCHING).glob("*"):
             path.unlink()
-        return folder / name
+
+
+def _place(below_prefix: str) -> PurePosixPath:
+    """Return the place of a key, which whoever wrote the object chose: nothing in it leads up."""
+    parts = [one for one in below_prefix.split("/") if one not in ("", ".", "..")]
+    return PurePosixPath(*parts)
 
 
 @contextmanager

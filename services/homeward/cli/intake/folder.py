@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -14,11 +16,15 @@ from pathlib import Path, PurePosixPath
 from homeward.cli.errors import CliError
 from homeward.cli.files import written_name
 from homeward.cli.intake.facts import MOST_SIDE_CAR_BYTES, SIDE_CAR_SUFFIX, SideCar
+from homeward.cli.terminal import clean
 
 DONE, FAILED = "done", "failed"
 REASON_SUFFIX = ".txt"
 UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".download")
 """Endings of names that programs give to what they have not written whole."""
+
+MOST_NAME_BYTES = 255
+"""Of a file, in the file systems that there are."""
 
 Look = tuple[int, int]
 """Size of a file and time of its last change. Not its number, which changes by itself on some
@@ -86,12 +92,12 @@ class Folder:
         for path in _walk(self.path, skip=(DONE, FAILED)):
             if not self.takes(path.name):
                 continue
-            if self.side_car_first and not side_car_of(path).exists():
+            if self.side_car_first and not ((beside := side_car_of(path)) and beside.exists()):
                 continue
             with suppress(FileNotFoundError):  # moved away meanwhile
-                stat = path.stat()
-                if stat.st_size:
-                    look = (stat.st_size, stat.st_mtime_ns)
+                status = path.stat()
+                if status.st_size:
+                    look = (status.st_size, status.st_mtime_ns)
                     place = PurePosixPath(path.relative_to(self.path).as_posix())
                     found.append(Found(path, place, look))
         return sorted(found, key=lambda one: one.place)
@@ -106,23 +112,31 @@ class Folder:
     def is_as_seen(self, one: Found) -> bool:
         """Return whether a file is as it was when it was found."""
         try:
-            stat = one.path.stat()
+            status = one.path.stat()
         except FileNotFoundError:
             return False
-        return (stat.st_size, stat.st_mtime_ns) == one.look
+        return (status.st_size, status.st_mtime_ns) == one.look
 
     def side_car(self, one: Found) -> SideCar | None:
         """Return what lies beside a file; None for nothing.
 
         Raises:
             CliError: It cannot be read.
+            OSError: Likewise; a link is not followed.
         """
         path = side_car_of(one.path)
+        if path is None:
+            return None
+        # A pipe would never end, and a link may lead to what is for nobody to read.
+        how = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         try:
-            with path.open("rb") as file:
-                data = file.read(MOST_SIDE_CAR_BYTES)
+            descriptor = os.open(path, how)
         except FileNotFoundError:
             return None
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise CliError(f"{written_name(path.name)}: is no file")
+            data = file.read(MOST_SIDE_CAR_BYTES)
         return SideCar.parsed(data, written_name(path.name))
 
     def move_to_done(self, one: Found, today: date) -> Path:
@@ -136,18 +150,22 @@ class Folder:
 
     def write_reason(self, place: PurePosixPath, why: Sequence[str]) -> Path:
         """Write why a file was refused; return where the file belongs beside that."""
-        target = _free(self.path / FAILED / place)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        reason = target.with_name(f"{target.name}{REASON_SUFFIX}")
+        target = self._made_room(self.path / FAILED / place)
+        reason = target.with_name(_reason_name(target.name))
         draft = reason.with_name(f".{reason.name}")
-        draft.write_text("\n".join((*why, "")), encoding="utf-8")
+        # A file's name, which stands in it, may have line ends, and bytes that are not UTF-8.
+        draft.write_text("\n".join((*map(clean, why), "")), encoding="utf-8")
         draft.replace(reason)
         return target
 
     def done_before(self, today: date, keep_days: int) -> list[Path]:
         """Return the folders of what was taken in more than some days ago."""
-        found = []
+        found: list[Path] = []
+        if (self.path / DONE).is_symlink():
+            return found
         for folder in sorted((self.path / DONE).glob("????-??-??")):
+            if folder.is_symlink():  # to what is not ours
+                continue
             with suppress(ValueError):  # somebody else's folder
                 if today - date.fromisoformat(folder.name) > timedelta(days=keep_days):
                     found.append(folder)
@@ -163,22 +181,39 @@ class Folder:
         return gone
 
     def _move(self, one: Found, below: Path) -> Path:
-        target = _free(below / one.place)
+        return self._moved(one, self._made_room(below / one.place))
+
+    def _made_room(self, path: Path) -> Path:
+        """Return a free path, whose folders are there.
+
+        Raises:
+            CliError: One of them is a link: nothing is put elsewhere.
+        """
+        target = _free(path)
+        for parent in target.relative_to(self.path).parents:
+            if (self.path / parent).is_symlink() and parent.parts:
+                raise CliError(
+                    f"{written_name(str(self.path / parent))}: is a link, and nothing is moved out"
+                    " of the folder",
+                    advice="remove the link, and start this again",
+                )
         target.parent.mkdir(parents=True, exist_ok=True)
-        return self._moved(one, target)
+        return target
 
     def _moved(self, one: Found, target: Path) -> Path:
         """Move a file, then its side-car: a recording is never left without what says its start."""
-        side_car = side_car_of(one.path)
+        side_car, its_target = side_car_of(one.path), side_car_of(target)
         one.path.rename(target)
-        with suppress(FileNotFoundError):  # it has none
-            side_car.rename(side_car_of(target))
+        if side_car and its_target:
+            with suppress(FileNotFoundError):  # it has none
+                side_car.rename(its_target)
         return target
 
 
-def side_car_of(path: Path) -> Path:
-    """Return where a file's side-car is."""
-    return path.with_name(f"{path.name}{SIDE_CAR_SUFFIX}")
+def side_car_of(path: Path) -> Path | None:
+    """Return where a file's side-car is; None if its own name is too long for it to have one."""
+    name = f"{path.name}{SIDE_CAR_SUFFIX}"
+    return path.with_name(name) if len(os.fsencode(name)) <= MOST_NAME_BYTES else None
 
 
 def today() -> date:
@@ -204,9 +239,20 @@ def _walk(folder: Path, *, skip: Sequence[str] = ()) -> Iterator[Path]:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in skip and not entry.name.startswith("."):
-                    yield from _walk(Path(entry.path))
+                    with suppress(FileNotFoundError):  # moved away meanwhile
+                        yield from _walk(Path(entry.path))
             elif entry.is_file(follow_symlinks=False):
                 yield Path(entry.path)
+
+
+def _reason_name(name: str) -> str:
+    """Return the name of the file that says why another one was refused, short enough to be one."""
+    written = os.fsencode(name)
+    room = MOST_NAME_BYTES - len(REASON_SUFFIX) - 1  # the draft has a dot before it
+    if len(written) > room:
+        digest = hashlib.sha256(written).hexdigest()[:8]
+        name = f"{os.fsdecode(written[: room - 9])}-{digest}"
+    return f"{name}{REASON_SUFFIX}"
 
 
 def _free(path: Path) -> Path:

@@ -15,8 +15,8 @@ _CREATE_SCAN = "ScanService/CreateScan"
 _ENROL = "SubjectService/CreateSubject"
 _ENDED = ("SubjectService/CloseSubject", "SubjectService/EraseSubject")
 _ENDED_BY_SWEEP = ("background.CloseSubject", "background.EraseSubject")
+_GIVEN_OUT = ("SightingService/ExportSighting", "ExportService/SealPackage")
 _FOOTAGE = ("FootageService/DeleteFootage", "background.EraseFootage")
-_EXPORTS = ("SightingService/ExportSighting", "ExportService/SealPackage")
 _UNKNOWN_CALLERS = "background.RefuseUnknownCallers"
 
 
@@ -76,7 +76,7 @@ def tally(events: Iterable[AuditEvent]) -> TrailTally:
         found.ended |= _named(event, "subject", rpc in (*_ENDED, *_ENDED_BY_SWEEP))
         found.recordings_erased |= _named(event, "footage", rpc in _FOOTAGE)
         found.reviews += rpc == "SightingService/ReviewSighting"
-        found.exports += rpc in _EXPORTS
+        found.exports += rpc in _GIVEN_OUT
         found.use_records += rpc == "ScanService/GetUseRecord"
     return found
 

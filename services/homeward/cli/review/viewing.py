@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -29,6 +30,31 @@ def usual() -> Elsewhere:
     return Elsewhere.VIEWER if windows or sys.platform == "darwin" else Elsewhere.FILE
 
 
+_PREFIX = "homeward-review-"
+
+
+def remove_left_behind() -> None:
+    """Remove the pictures of this user's reviews that were killed."""
+    if os.name == "nt":  # where asking for a process ends it
+        return
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        number = path.name.removeprefix(_PREFIX).partition("-")[0]
+        with suppress(FileNotFoundError):  # by another one, meanwhile
+            own = not path.is_symlink() and path.stat().st_uid == os.getuid()
+            if own and number.isdecimal() and not _is_running(int(number)):
+                shutil.rmtree(path)
+
+
+def _is_running(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is somebody else's
+        return True
+    return True
+
+
 class Folder:
     """A folder for pictures that only its user can read; it is removed in the end."""
 
@@ -40,7 +66,7 @@ class Folder:
         if how is Elsewhere.NONE:
             return
         if self._path is None:
-            self._path = Path(tempfile.mkdtemp(prefix="homeward-review-"))
+            self._path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         for before in self._path.iterdir():  # nothing stays of what was judged
             before.unlink()
         path = self._path / f"{name}.png"

@@ -17,7 +17,7 @@ from homeward.api.ingestion.v1 import (
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import subject_pb2
-from homeward.cli import stretches, times
+from homeward.cli import authorisation, stretches, times
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.follow import ENDED, GAP_REASONS
 from homeward.cli.options import Session
@@ -78,12 +78,13 @@ def read_searches(
     remembered = all_pages(
         stub.ListScans, scan_service_pb2.ListScansRequest(), lambda page: page.scans
     )
-    wanted = [one for one in remembered if _looked_for(one, subject)]
+    for_them = [one for one in remembered if _looked_for(one, subject)]
+    wanted = [one for one in for_them if authorisation.counts(one)]
     scans = [
         stub.GetScan(scan_service_pb2.GetScanRequest(scan_id=one.scan_id)).scan
         for one in wanted[:MOST_SCANS]
     ]
-    unknown = _unknown(wanted, scans)
+    unknown = [*_refused(len(for_them) - len(wanted)), *_unknown(wanted, scans)]
     recordings, missing = _recordings(session, scans, cameras)
     unknown += missing
     gaps = _gaps(scans, recordings, zone)
@@ -133,6 +134,16 @@ def _looked_for(scan: scan_pb2.Scan, subject: subject_pb2.Subject) -> bool:
 
 def _added(scans: Iterable[scan_pb2.Scan], name: str) -> float:
     return sum(times.seconds(getattr(one.coverage, name)) for one in scans)
+
+
+def _refused(number: int) -> list[str]:
+    if not number:
+        return []
+    line = (
+        f"{number} of the searches for this person were refused, or not authorised in time: what"
+        " they found was erased, so what they searched does not count here."
+    )
+    return [line]
 
 
 def _unknown(wanted: Sequence[scan_pb2.Scan], scans: Sequence[scan_pb2.Scan]) -> list[str]:

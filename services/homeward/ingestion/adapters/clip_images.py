@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from homeward.core.vision.redaction import redact
 from homeward.core.vision.regions import Region
 from homeward.ingestion.clip.cover import Cover
-from homeward.ingestion.scan.faces import Frame
+from homeward.ingestion.scan.faces import Box, Frame
 
 MOST_SIDE_PX = 1920
 """Longest side of a clip's pictures."""
@@ -64,8 +64,28 @@ def painted(image: NDArray[np.uint8], cover: Cover) -> NDArray[np.uint8]:
         return redact(image, None, (), surroundings=True)
     kept = cover.shown[0] if len(cover.shown) == 1 else None
     covered = cover.covered if kept else [*cover.covered, *cover.shown]
-    # The largest last, over the others: nothing finer is left where somebody may be who was lost.
-    return redact(image, kept, sorted(covered, key=lambda one: one.width * one.height))
+    return redact(image, kept, outermost(covered))
+
+
+def outermost(covered: Sequence[Box]) -> list[Box]:
+    """Return what is left of boxes without those that lie in another one, the largest last.
+
+    So nothing finer is left where somebody may be who was lost, and nothing is blurred for nothing.
+    """
+    kept: list[Box] = []
+    for box in sorted(covered, key=lambda one: -one.width * one.height):
+        if not any(_holds(one, box) for one in kept):
+            kept.append(box)
+    return kept[::-1]
+
+
+def _holds(one: Box, other: Box) -> bool:
+    return (
+        one.x <= other.x
+        and one.y <= other.y
+        and other.x + other.width <= one.x + one.width
+        and other.y + other.height <= one.y + one.height
+    )
 
 
 def _whole(frame: Frame) -> NDArray[np.uint8]:

@@ -164,8 +164,11 @@ class ClipMaking:
             NotFoundError: `FOOTAGE_NOT_FOUND`.
             FailedPreconditionError: `FOOTAGE_EXPIRED`.
         """
+        return await self._parts.footage.up_to_date(await self._held(place))
+
+    async def _held(self, place: SightingPlace) -> Footage:
         try:
-            footage = await self._parts.footage.get(place.footage_id)
+            return await self._parts.footage.get(place.footage_id)
         except errors.NotFoundError as error:
             raise errors.NotFoundError(
                 f"the recording that sighting {place.sighting_id} was found in is gone: recordings"
@@ -174,7 +177,6 @@ class ClipMaking:
                 reason=errors.Reason.FOOTAGE_NOT_FOUND,
                 metadata={"footage_id": place.footage_id},
             ) from error
-        return await self._parts.footage.up_to_date(footage)
 
     async def _find(self, recording: Recording, made: _Made) -> AsyncGenerator[ClipProgress, None]:
         """Find and follow the faces of every picture, and make their templates."""
@@ -263,12 +265,12 @@ class ClipMaking:
         offsets = made.following.offsets
         cover_at = dict(zip(offsets, planned, strict=True))
         run = self._parts.executor.run
-        written: list[Cover] = []
+        written: list[tuple[timedelta, Cover]] = []
         size = (0, 0)
         async with recording.frames([Piece(made.stretch)], rate=CLIP_RATE) as frames:
             file = None
             try:
-                async for frame in _decoded(frames):
+                async for frame in _decoded(frames, made):
                     # What was not searched for faces is not shown.
                     cover = cover_at.get(frame.offset, Cover(whole=True))
                     text = _line(place, frame, request)
@@ -277,7 +279,7 @@ class ClipMaking:
                         size = image.shape[1], image.shape[0]
                         file = await run(self._parts.encoder.open, *size)
                     await run(file.add, image, frame.offset - offsets[0])
-                    written.append(cover)
+                    written.append((frame.offset, cover))
                     if len(written) % FRAMES_AT_ONCE == 0:
                         yield ClipProgress(Step.ENCODING, len(written), made.total)
                 if file is None:
@@ -286,27 +288,30 @@ class ClipMaking:
             finally:
                 if file is not None:
                     await asyncio.shield(run(file.close))
+        await self._held(place)  # it may have gone meanwhile, and nothing is given out of it then
         yield FinishedClip(
             sighting_id=place.sighting_id,
             footage_sha256=place.footage_sha256,
-            start_time=place.true_start + offsets[0],
-            end_time=place.true_start + offsets[-1],
+            start_time=place.true_start + written[0][0],
+            end_time=place.true_start + written[-1][0],
             file=data,
             sha256=await run(lambda: hashlib.sha256(data).hexdigest()),
             width=size[0],
             height=size[1],
             picture_count=len(written),
-            blurred_picture_count=sum(one.whole for one in written),
-            subject_picture_count=sum(bool(one.shown) and not one.whole for one in written),
+            blurred_picture_count=sum(one.whole for _, one in written),
+            subject_picture_count=sum(bool(one.shown) and not one.whole for _, one in written),
             problems=tuple(made.problems[:MOST_PROBLEMS]),
         )
 
 
-async def _decoded(frames: AsyncIterator[Frame | Undecodable]) -> AsyncIterator[Frame]:
-    """Yield the pictures; what cannot be decoded was told of by the first pass."""
+async def _decoded(frames: AsyncIterator[Frame | Undecodable], made: _Made) -> AsyncIterator[Frame]:
+    """Yield the pictures; what could be decoded before, and cannot be now, is told of too."""
     async for item in frames:
         if isinstance(item, Frame):
             yield item
+        elif (problem := _problem(item, made.stretch)) not in made.problems:
+            made.problems.append(problem)
 
 
 def _line(place: SightingPlace, frame: Frame, request: ClipRequest) -> str:

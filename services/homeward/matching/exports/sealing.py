@@ -111,6 +111,16 @@ class Exports:
             raise errors.invalid_field("clip", str(error)) from error
         return SealedClip(record, signer.sign(sealed_text(CLIP_FORMAT, record)))
 
+    def require_fit(self, sighting: Sighting, order: PackageOrder) -> None:
+        """Refuse what cannot be packed, before it is on record that the sighting is given out.
+
+        Raises:
+            FailedPreconditionError: `AUDIT_KEY_MISSING`.
+            InvalidArgumentError: `FIELD_INVALID`: the clip is not one that was made of it.
+        """
+        signer, _ = self._signing()
+        self._clip(sighting, order.clip, signer)
+
     async def seal(
         self, sighting: Sighting, stills: Sequence[bytes], order: PackageOrder
     ) -> SealedPackage:
@@ -146,11 +156,7 @@ class Exports:
                 _still_entry(number, one, sighting) for number, (one, _) in enumerate(held, 1)
             ],
             "subject": await self._subject(sighting),
-            "policies": [
-                one
-                for one in await policy_entries(self._policies, {sighting.policy_id})
-                if one["policy_id"] == sighting.policy_id
-            ],
+            "policies": await self._policy(sighting),
             "clip": self._clip(sighting, order.clip, signer),
             "no_clip_reason": "" if order.clip else order.no_clip_reason,
             "audit": [event_entry(one) for one in touching],
@@ -173,6 +179,11 @@ class Exports:
             note=signer.sign(sealed_text(FORMAT, manifest)),
             verifier_key=signer.verifier_key,
         )
+
+    async def _policy(self, sighting: Sighting) -> list[dict[str, Any]]:
+        """Return the policy that it was found by; nothing when it is not there any more."""
+        found = await policy_entries(self._policies, {sighting.policy_id})
+        return [one for one in found if one["policy_id"] == sighting.policy_id]
 
     def _signing(self) -> tuple[Signer, Events]:
         if self._signer is None or self._events is None:

@@ -43,6 +43,7 @@ class ExportServicer(export_service_pb2_grpc.ExportServiceServicer):
     ) -> export_service_pb2.SealPackageResponse:
         sighting_id = wire.uuid_text(request.sighting_id, "sighting_id")
         order = _order_from(request)
+        self._exports.require_fit(await self._review.get(sighting_id), order)
         sighting, _still = await self._review.export(sighting_id, unapproved=request.unapproved)
         stills = await self._review.stills(sighting)
         sealed = await self._exports.seal(sighting, stills, order)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from homeward.matching.sightings.deciding import ReviewRules
-from homeward.matching.sightings.model import Decision, Sighting, SightingState
+from homeward.matching.sightings.model import Sighting, SightingState
 from homeward.servicekit.identity.caller import Role, current_caller, is_same_person
 
 
 def as_told(sighting: Sighting, rules: ReviewRules, *, stated: str = "") -> Sighting:
     """Return a sighting without the decisions that its reader must not know yet.
 
-    Where two people must confirm, whoever may still judge a sighting is told their own decisions
-    alone: all who may review, unless they have confirmed or rejected it. That it awaits a second
-    person, its state tells. The same sighting is returned where nothing is held back.
+    Where two people must confirm, whoever may review is told their own decisions alone until the
+    sighting is confirmed or rejected: whoever has decided may take that back, and decide again.
+    That it awaits a second person, its state tells. The same sighting is returned where nothing is
+    held back.
 
     Args:
         sighting: To be told.
@@ -31,6 +32,6 @@ def as_told(sighting: Sighting, rules: ReviewRules, *, stated: str = "") -> Sigh
     name = stated if caller is None else caller.name
     given = sighting.given_reviews
     own = tuple(one for one in given if is_same_person(one.reviewer, name))
-    if any(one.decision is not Decision.INCONCLUSIVE for one in own) or own == given:
+    if own == given:
         return sighting
     return replace(sighting, review=own[-1] if own else None, reviews=own)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime
 
 from homeward.matching.gallery.ports import Removed
 from homeward.matching.sightings.counted import CandidateCounts
@@ -98,14 +99,35 @@ class KeptSightings:
         decided = with_decisions(written, span) if span is not None else written
         if span is None or decided == written:
             return written
-        await self.stills.move(written, decided)
-        await self.index.update(decided)
+        if not await self.write(written, decided):
+            return None
         if span.is_confirmed:
             await self.stills.delete_pending(decided.sighting_id)
         elif written.state is SightingState.CONFIRMED:  # it was taken back
             await self.stills.delete_confirmed(decided.sighting_id)
         await self.tell(ChangeKind.REVIEWED, decided)
         return decided
+
+    async def write(
+        self, before: Sighting, after: Sighting, *, until: datetime | None = None
+    ) -> bool:
+        """Write a sighting in another state, with its stills, unless it is not there any more.
+
+        Args:
+            before: The sighting as its stills are kept.
+            after: As it is to be kept.
+            until: When the store itself is to remove the stills; None leaves that to their age.
+
+        Returns:
+            Whether it is there. Another replica may have erased it after it was read, before its
+            stills were copied to where they would have stayed: then these are gone again.
+        """
+        await self.stills.move(before, after, until=until)
+        await self.index.update(after)
+        if await self.index.get(after.sighting_id) is not None:
+            return True
+        await self.stills.delete(after.sighting_id)
+        return False
 
     async def forget(self, going: Collection[ErasedSighting]) -> Removed:
         """Erase sightings, and publish that."""
@@ -129,9 +151,13 @@ class KeptSightings:
                 await self.stills.delete(item.sighting_id)
             except errors.FailedPreconditionError as error:
                 refusals[item.sighting_id] = error
-        removed = await self.index.remove(
-            [item.sighting_id for item in going if item.sighting_id not in refusals]
-        )
+        names = [item.sighting_id for item in going if item.sighting_id not in refusals]
+        removed = await self.index.remove(names)
+        for name in names:
+            # Whoever was about to write it (`write`) either sees now that it is gone, or had copied
+            # its stills before.
+            if await self.stills.count(name):
+                await self.stills.delete(name)
         if refusals:
             raise next(iter(refusals.values()))
         return removed

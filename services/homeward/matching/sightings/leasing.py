@@ -104,9 +104,28 @@ class SightingLeasing:
         return HandedOut(tuple(handed), len(fitting), len(others), len(own))
 
     async def renew(self, sighting_ids: Collection[str], reviewer: str) -> list[SightingLease]:
-        """Renew leases, or take those again that have ended; leave out what others have."""
-        taken = [await self._leases.take(name, reviewer) for name in sighting_ids]
+        """Renew leases, or take those again that have ended.
+
+        What others have is left out, and so is what is not there, or not for the caller: nobody
+        keeps what they may not see from those who may.
+        """
+        visible = await self._visible(())
+        taken = [
+            await self._leases.take(name, reviewer)
+            for name in sighting_ids
+            if await self._is_open_to(visible, name)
+        ]
         return [lease for lease in taken if lease is not None]
+
+    async def _is_open_to(self, visible: Collection[str] | None, sighting_id: str) -> bool:
+        """Return whether a sighting of visible subjects, None for all, can be decided on."""
+        found = await self._kept.index.get(sighting_id)
+        return (
+            found is not None
+            and (visible is None or found.subject_id in visible)
+            and found.state in (*_OPEN, SightingState.INCONCLUSIVE)
+            and not self._kept.is_expired(found)
+        )
 
     async def give_back(self, sighting_ids: Collection[str], reviewer: str) -> None:
         """Give leases back."""

@@ -185,9 +185,12 @@ class SightingReview:
             NotFoundError: `SIGHTING_NOT_FOUND`.
             FailedPreconditionError: `SIGHTING_NOT_CONFIRMED`, `POLICY_NOT_APPROVED`.
         """
-        sighting = await self._exported(await self.get(sighting_id), unapproved=unapproved)
+        sighting = await self.get(sighting_id)
+        _require_exportable(sighting, unapproved=unapproved)
         still = await self.still(sighting)
-        if still is None:
+        if still is None:  # before it is noted as given out
+            # It may have been taken back at this moment.
+            _require_exportable(await self.get(sighting_id), unapproved=unapproved)
             raise errors.NotFoundError(
                 f"the still of sighting {sighting_id} is gone: "
                 + (
@@ -198,14 +201,13 @@ class SightingReview:
                 reason=errors.Reason.SIGHTING_NOT_FOUND,
                 metadata={"sighting_id": sighting_id},
             )
-        return sighting, still
+        return await self._exported(sighting, unapproved=unapproved), still
 
     async def _exported(self, listed: Sighting, *, unapproved: bool) -> Sighting:
         """Return a confirmed sighting, after noting that it is given out.
 
         Who confirmed it may take that back until then, in another replica too: the ledger decides.
         """
-        _require_exportable(listed, unapproved=unapproved)
         span = await self._kept.ledger.note_exported(ledger_key(listed), listed.sighting_id)
         sighting = with_decisions(listed, span) if span is not None else listed
         _require_exportable(sighting, unapproved=unapproved)
@@ -247,8 +249,8 @@ class SightingReview:
         if span.is_confirmed:
             _require_counted(span.given_reviews, review, sighting.sighting_id)
         reviewed = with_decisions(sighting, span)
-        await self._kept.stills.move(sighting, reviewed)
-        await self._kept.index.update(reviewed)
+        if not await self._kept.write(sighting, reviewed):
+            raise _not_found(sighting.sighting_id)
         await self._finish(reviewed)
         return await self._kept.as_decided(reviewed) or reviewed
 

@@ -77,8 +77,13 @@ class SightingUpkeep:
             # finding sees that the recording is removed, and removes it (`record`).
             if received is not None:
                 await self._kept.ledger.close(footage_id, received=received)
+            which = SightingFilter(footage_ids=[footage_id])
+            for item in await self._kept.index.find(which):
+                # Somebody may have died between the ledger, which goes now, and the index: a
+                # confirmation that was taken back would stay, and one that was made would go.
+                await self._kept.as_decided(item)
             await self._kept.ledger.erase_footage(footage_id)
-            found = await self._kept.index.find(SightingFilter(footage_ids=[footage_id]))
+            found = await self._kept.index.find(which)
             going = [item for item in found if item.state is not SightingState.CONFIRMED]
             await self._kept.forget([erased(item) for item in going])
         return len(going)

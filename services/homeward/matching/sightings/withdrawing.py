@@ -8,7 +8,7 @@ from datetime import timedelta
 from homeward.core.inventory import BACKSTOP_DAYS, FOOTAGE_LIMIT
 from homeward.matching.sightings.deciding import with_decisions
 from homeward.matching.sightings.feed import ChangeKind
-from homeward.matching.sightings.kept import KeptSightings, ledger_key
+from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.leases import ReviewLeases, SightingLease
 from homeward.matching.sightings.model import Sighting, SightingState
 from homeward.matching.sightings.taking_back import Withdrawal, review_stands
@@ -49,7 +49,8 @@ class ReviewWithdrawal:
             unless another reviewer has it.
 
         Raises:
-            NotFoundError: `SIGHTING_NOT_FOUND`: it was rejected, among others.
+            NotFoundError: `SIGHTING_NOT_FOUND`: it was rejected, among others; or its recording was
+                removed at this moment, and took it along.
             FailedPreconditionError: `REVIEW_STANDS`.
         """
         async with self._kept.changing:
@@ -63,14 +64,19 @@ class ReviewWithdrawal:
             lease = await self._leases.take(sighting_id, withdrawal.reviewer)
             now = with_decisions(sighting, span)
             await self._write(sighting, now)
+            if await self._kept.ledger.span(ledger_key(sighting), sighting_id) is None:
+                # Another replica removed the recording meanwhile, and took it for confirmed.
+                if now.state is not SightingState.CONFIRMED:
+                    await self._kept.forget([erased(now)])
+                await self._get(sighting_id)
             return now, lease
 
     async def _write(self, before: Sighting, now: Sighting) -> None:
         """Have index and stills follow the ledger; repeated, it goes on where it broke off."""
         if now != before:
             until = max(before.delete_time - _BEFORE_DEADLINE, self._kept.clock.now())
-            await self._kept.stills.move(before, now, until=until)
-            await self._kept.index.update(now)
+            if not await self._kept.write(before, now, until=until):
+                await self._get(now.sighting_id)  # says that it is not there
         if now.state is not SightingState.CONFIRMED:
             await self._kept.stills.delete_confirmed(now.sighting_id)
         if now != before:

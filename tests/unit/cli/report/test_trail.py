@@ -44,17 +44,6 @@ def test_a_purpose_is_quoted_once_it_was_stated_for_five_cases() -> None:
     assert tally(events).purposes() == ([("missing child", 9)], 9, 1)
 
 
-def test_packages_count_as_given_out_too() -> None:
-    found = tally(
-        [
-            event("homeward.api.matching.v1.SightingService/ExportSighting", "sighting/a"),
-            event("homeward.api.matching.v1.ExportService/SealPackage", "sighting/a"),
-        ]
-    )
-
-    assert found.exports == 2
-
-
 def test_refused_callers_are_counted() -> None:
     found = tally(
         [
@@ -64,3 +53,17 @@ def test_refused_callers_are_counted() -> None:
     )
 
     assert (found.unknown_callers, found.denied, len(found.searches)) == (41, 1, 0)
+
+
+def test_stills_and_packages_are_both_given_out() -> None:
+    matching = "homeward.api.matching.v1"
+    found = tally(
+        [
+            event(f"{matching}.SightingService/ExportSighting", "sighting/a"),
+            event(f"{matching}.ExportService/SealPackage", "sighting/b"),
+            event(f"{matching}.ExportService/SealPackage", outcome="FAILED_PRECONDITION"),
+            event(f"{matching}.ExportService/SealClip", "sighting/b"),
+        ]
+    )
+
+    assert found.exports == 2

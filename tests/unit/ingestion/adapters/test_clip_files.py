@@ -12,7 +12,13 @@ import pytest
 
 from homeward.core.vision.regions import Region
 from homeward.ingestion.adapters.clip_encoder import X264ClipEncoder
-from homeward.ingestion.adapters.clip_images import LINE_PX, MOST_SIDE_PX, CvClipImages, clip_size
+from homeward.ingestion.adapters.clip_images import (
+    LINE_PX,
+    MOST_SIDE_PX,
+    CvClipImages,
+    clip_size,
+    outermost,
+)
 from homeward.ingestion.adapters.memory import InMemoryPicture
 from homeward.ingestion.clip.cover import Cover
 from homeward.ingestion.scan.faces import Box, Frame
@@ -73,6 +79,11 @@ def test_nobody_is_shown_where_two_would_be(frame: Frame) -> None:
     image = CvClipImages().redacted(frame, Cover(shown=two), "")
     assert not left(image)[60:110, 100:140].any()
     assert not left(image)[60:110, 200:240].any()
+
+
+def test_a_cover_inside_of_another_is_left_out_and_the_largest_comes_last() -> None:
+    large, inside, beside = Box(0, 0, 100, 100), Box(0, 10, 100, 90), Box(90, 90, 20, 20)
+    assert outermost([large, inside, beside, large]) == [beside, large]
 
 
 def test_a_whole_picture_is_blurred(frame: Frame) -> None:

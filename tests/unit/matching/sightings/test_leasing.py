@@ -244,6 +244,18 @@ async def test_a_decision_stands_once_the_sighting_was_given_out(
     assert refused.value.reason is Reason.REVIEW_STANDS
 
 
+async def test_what_could_not_be_given_out_can_be_taken_back(
+    matching: Any, recorded: list[Sighting]
+) -> None:
+    confirmed = await decide(matching, recorded[2], CONFIRM)
+    await matching.evidence.delete(f"confirmed/{confirmed.sighting_id}.jpg")
+    with pytest.raises(NotFoundError):
+        await matching.review.export(confirmed.sighting_id, unapproved=True)
+    back, _ = await matching.withdrawal.withdraw(confirmed.sighting_id, last_of(confirmed))
+
+    assert back.state is SightingState.UNREVIEWED
+
+
 async def test_what_is_taken_back_while_it_is_given_out_is_not_given_out(
     matching: Any, other: UseCases, recorded: list[Sighting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +284,52 @@ async def test_a_confirmation_stands_once_its_recording_has_gone(
         await matching.withdrawal.withdraw(confirmed.sighting_id, last_of(confirmed))
 
     assert refused.value.reason is Reason.REVIEW_STANDS
+
+
+async def test_a_confirmation_that_is_taken_back_while_its_recording_goes_goes_with_it(
+    matching: Any, other: UseCases, recorded: list[Sighting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirmed = await decide(matching, recorded[2], CONFIRM)
+    update = matching.index.update
+
+    async def after_its_recording(sighting: Sighting) -> None:
+        monkeypatch.setattr(matching.index, "update", update)
+        await other.upkeep.erase_footage(confirmed.footage_id)
+        await update(sighting)
+
+    monkeypatch.setattr(matching.index, "update", after_its_recording)
+    with pytest.raises(NotFoundError):
+        await matching.withdrawal.withdraw(confirmed.sighting_id, last_of(confirmed))
+
+    assert await matching.index.count() == 0
+    assert await matching.evidence.objects("") == []
+
+
+@pytest.mark.parametrize("left", [0, 1], ids=["taken back", "made"])
+async def test_who_died_between_ledger_and_index_changes_nothing_of_what_goes_with_a_recording(
+    matching: Any,
+    other: UseCases,
+    recorded: list[Sighting],
+    monkeypatch: pytest.MonkeyPatch,
+    left: int,
+) -> None:
+    sighting = recorded[2] if left else await decide(matching, recorded[2], CONFIRM)
+
+    async def dies(*_: Any) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(matching.index, "update", dies)
+        with pytest.raises(ConnectionError):
+            await (
+                decide(matching, sighting, CONFIRM)
+                if left
+                else matching.withdrawal.withdraw(sighting.sighting_id, last_of(sighting))
+            )
+    await other.upkeep.erase_footage(sighting.footage_id)
+
+    assert await matching.index.count() == left
+    assert len(await matching.evidence.objects("")) == left
 
 
 async def test_a_rejection_is_not_taken_back(matching: Any, recorded: list[Sighting]) -> None:

@@ -21,6 +21,7 @@ from homeward.matching.sightings.model import (
     state_after,
 )
 from homeward.matching.sightings.ports import SightingFilter
+from homeward.matching.subjects.model import ErasureOutcome
 from homeward.servicekit.errors import (
     FailedPreconditionError,
     NotFoundError,
@@ -95,6 +96,41 @@ def record_while(
             return await matching.recording.record(finding(13, 20, score=score))
 
     return record
+
+
+@pytest.mark.parametrize("store", ["put", "get"])
+async def test_nothing_is_left_of_a_sighting_that_is_confirmed_while_its_subject_is_closed(
+    matching: Any,
+    other: UseCases,
+    recorded: Sighting,
+    monkeypatch: pytest.MonkeyPatch,
+    store: str,
+) -> None:
+    async def closed() -> None:
+        await other.closing.close(recorded.subject_id)
+
+    call = first(getattr(matching.evidence, store), closed)
+    monkeypatch.setattr(matching.evidence, store, call)
+    with pytest.raises(NotFoundError):
+        await review(matching, recorded, CONFIRM)
+
+    assert await everything(matching) == []
+    assert await matching.evidence.objects("") == []
+
+
+async def test_a_still_that_is_copied_while_its_sighting_is_erased_goes_too(
+    matching: Any, recorded: Sighting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def copied() -> None:  # after the stills were deleted, by who confirms it elsewhere
+        await matching.evidence.put(
+            f"confirmed/{recorded.sighting_id}.jpg", b"a still", content_type="image/jpeg"
+        )
+
+    monkeypatch.setattr(matching.index, "remove", first(matching.index.remove, copied))
+    _, certificate = await matching.closing.close(recorded.subject_id)
+
+    assert await matching.evidence.objects("") == []
+    assert {one.outcome for one in certificate.entries}.isdisjoint({ErasureOutcome.FAILED})
 
 
 @pytest.mark.parametrize("decision", [CONFIRM, INCONCLUSIVE])

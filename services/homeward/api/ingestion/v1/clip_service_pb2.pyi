@@ -38,7 +38,7 @@ class RenderClipRequest(_message.Message):
     appearances that are longer than a clip may be.
     """
     burn_time: _builtins.bool
-    """Write the true time, the camera and the sighting below each picture."""
+    """Write the true time and the sighting below each picture."""
     @_builtins.property
     def margin(self) -> _duration_pb2.Duration:
         """How much of the recording before the appearance and after it, 0 to 30 s. Absent means 5 s."""

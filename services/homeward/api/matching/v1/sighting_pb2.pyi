@@ -196,8 +196,8 @@ class Sighting(_message.Message):
     """
     reviews_withheld: _builtins.bool
     """Whether judgements by others are left out of `review`, `reviews` and `awaited_review`: where the
-    installation asks for two reviewers, whoever may still judge it must not know what others said.
-    They are told once the caller has confirmed or rejected it, or once it is confirmed. Output only.
+    installation asks for two reviewers, whoever may review must not know what others said, also once
+    they have decided, as they may take that back. They are told once it is confirmed. Output only.
     """
     @_builtins.property
     def interval(self) -> _types_pb2.TimeInterval:

@@ -213,7 +213,8 @@ class SightingServiceServicer:
 
     def RenewSightingLeases(self, request, context):
         """Renews leases that the reviewer holds. A lease that has ended is taken again unless somebody else
-        has it; one that somebody else has is left out of the answer.
+        has it. Left out of the answer are those that somebody else has, and those of sightings that are
+        confirmed, are not there any more, or are not the caller's to see.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`

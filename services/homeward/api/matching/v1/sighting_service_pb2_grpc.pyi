@@ -111,7 +111,8 @@ class SightingServiceStub:
     """
     RenewSightingLeases: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.RenewSightingLeasesRequest, _sighting_service_pb2.RenewSightingLeasesResponse]
     """Renews leases that the reviewer holds. A lease that has ended is taken again unless somebody else
-    has it; one that somebody else has is left out of the answer.
+    has it. Left out of the answer are those that somebody else has, and those of sightings that are
+    confirmed, are not there any more, or are not the caller's to see.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -282,7 +283,8 @@ class SightingServiceAsyncStub(SightingServiceStub):
     """
     RenewSightingLeases: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.RenewSightingLeasesRequest, _sighting_service_pb2.RenewSightingLeasesResponse]  # type: ignore[assignment]
     """Renews leases that the reviewer holds. A lease that has ended is taken again unless somebody else
-    has it; one that somebody else has is left out of the answer.
+    has it. Left out of the answer are those that somebody else has, and those of sightings that are
+    confirmed, are not there any more, or are not the caller's to see.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -492,7 +494,8 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sighting_service_pb2.RenewSightingLeasesResponse, _abc.Awaitable[_sighting_service_pb2.RenewSightingLeasesResponse]]:
         """Renews leases that the reviewer holds. A lease that has ended is taken again unless somebody else
-        has it; one that somebody else has is left out of the answer.
+        has it. Left out of the answer are those that somebody else has, and those of sightings that are
+        confirmed, are not there any more, or are not the caller's to see.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
