@@ -20,8 +20,16 @@ SAME_FACE = 0.4
 """Overlap, as intersection over union, of two boxes that are the same face."""
 
 
+MOST_FOUND = 240
+"""Faces that are told of a picture: several times as many as there may be in one that is not
+blurred as a whole (`cover.MOST_FACES`). A picture can be made to have thousands, and each would be
+compared with all others."""
+
+
 def merged(found: Sequence[Sequence[Face]], factors: Sequence[float]) -> list[Face]:
     """Return the faces of a picture that were found at several sizes, each once, surest first.
+
+    No more than `MOST_FOUND` of them.
 
     Args:
         found: Of each size, in its pixels.
@@ -34,6 +42,8 @@ def merged(found: Sequence[Sequence[Face]], factors: Sequence[float]) -> list[Fa
     ]
     kept: list[Face] = []
     for face in sorted(enlarged, key=lambda one: -one.detector_score):
+        if len(kept) == MOST_FOUND:
+            break
         if all(overlap(face.box, other.box) < SAME_FACE for other in kept):
             kept.append(face)
     return kept

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from homeward.ingestion.clip.cover import MOST_FACES, Cover, covers
-from homeward.ingestion.clip.detecting import merged
+from homeward.ingestion.clip.detecting import MOST_FOUND, merged
 from homeward.ingestion.clip.following import Following, Run
 from homeward.ingestion.clip.subject import shown_runs
 from homeward.ingestion.scan.faces import Box, Face
@@ -212,3 +212,15 @@ def test_of_two_at_once_the_one_who_is_clearly_more_alike_is_shown(
 def test_a_face_found_at_two_sizes_is_one(make: Any) -> None:
     [face] = merged([[make.face(50, 50, 20, sure=0.5)], [make.face(101, 100, 40)]], (0.5, 1.0))
     assert (face.box, face.detector_score) == (Box(101, 100, 40, 50), 0.9)
+
+
+def test_of_thousands_of_faces_as_many_are_told_as_have_a_picture_blurred(
+    make: Any, followed: Any
+) -> None:
+    many = [make.face(60 * (number % 80), 60 * (number // 80)) for number in range(3000)]
+
+    found = merged([[], many], (0.5, 1.0))
+
+    assert len(found) == MOST_FOUND
+    assert MOST_FOUND > MOST_FACES
+    assert all(cover.whole for cover in planned(followed(3, dict.fromkeys(range(3), found))))
