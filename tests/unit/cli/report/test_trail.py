@@ -44,17 +44,6 @@ def test_a_purpose_is_quoted_once_it_was_stated_for_five_cases() -> None:
     assert tally(events).purposes() == ([("missing child", 9)], 9, 1)
 
 
-def test_packages_count_as_given_out_too() -> None:
-    found = tally(
-        [
-            event("homeward.api.matching.v1.SightingService/ExportSighting", "sighting/a"),
-            event("homeward.api.matching.v1.ExportService/SealPackage", "sighting/a"),
-        ]
-    )
-
-    assert found.exports == 2
-
-
 def test_refused_callers_are_counted() -> None:
     found = tally(
         [
