@@ -7,8 +7,8 @@ INSIGHTFACE := .venv-insightface
 CHECKOV := .venv-checkov
 # Labelled photographs and a footage maker, if there are any: see bench/scan.py.
 SHARED ?= $(wildcard ../shared)
-# A file by one process. Three on two cores: many tests wait. The order of the folders has the long files first.
-SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
+# A file by one process. Three on two cores: many tests wait.
+SPREAD := -n 3 --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo test coverage test-insightface images-check manifests fuzz lint fmt protos bench prove-unretained \

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -20,6 +19,7 @@ from homeward.ingestion.scan.segment import ScannerParts, SegmentScanner
 from homeward.ingestion.scan.stretches import StoredIncomparableTimes
 from homeward.ingestion.scan.work import ScanWorker
 from homeward.ingestion.settings import ScannerSettings
+from homeward.servicekit.background import end
 from homeward.servicekit.clients import check_health, open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
@@ -107,19 +107,11 @@ async def _work_until_stopped(worker: ScanWorker, segments: int) -> None:
     stop = stop_event()  # not before: until here a signal ends the process as it should
     log.info("ready")
 
-    async def work() -> None:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(segments):
-                group.create_task(worker.run())
-
-    working = asyncio.create_task(work())
+    searching = [asyncio.create_task(worker.run()) for _ in range(segments)]
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([*searching, stopping], return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
-    stopping.cancel()
-    working.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await working  # raises what ended it, if it was not the stop
+    await end([*searching, stopping])
 
 
 if __name__ == "__main__":

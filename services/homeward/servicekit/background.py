@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,25 @@ from homeward.servicekit import errors
 AGAIN_AFTER = timedelta(seconds=15)
 """Work that failed is tried again after this time, without waiting until it is due again."""
 
+CANCELLED_AGAIN_SECONDS = 1.0
+"""How long a task that was cancelled may take to end before it is cancelled again."""
+
 log = structlog.get_logger()
+
+
+async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they have ended; raise what one ended with, if it was not that.
+
+    A cancellation can be lost: if the result comes at the same time, `asyncio.wait_for` of Python
+    3.11, by which nats-py waits, returns that in place of it. So they are cancelled again.
+    """
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=CANCELLED_AGAIN_SECONDS)
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            task.result()
 
 
 @asynccontextmanager
@@ -26,9 +44,7 @@ async def in_background(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None,
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end([task])
 
 
 async def again_and_again(

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from homeward.servicekit import background, errors
-from homeward.servicekit.background import AGAIN_AFTER, again_and_again
+from homeward.servicekit.background import AGAIN_AFTER, again_and_again, end
 
 HOUR = timedelta(hours=1)
 
@@ -58,3 +59,41 @@ async def test_failure_never_makes_a_wait_longer(monkeypatch: pytest.MonkeyPatch
 
     second = timedelta(seconds=1)
     assert await waits(monkeypatch, work, rounds=1, every=second) == [1]
+
+
+async def test_a_task_that_loses_its_cancellation_is_ended_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(background, "CANCELLED_AGAIN_SECONDS", 0.01)
+    lost = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as cancelled:  # as `asyncio.wait_for` of Python 3.11 may
+            lost.append(cancelled)
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+
+    await asyncio.wait_for(end([task]), timeout=5)
+
+    assert task.cancelled()
+    assert len(lost) == 1
+
+
+async def test_what_a_task_failed_with_is_raised_when_it_is_ended() -> None:
+    async def fail() -> None:
+        raise RuntimeError("a fault")
+
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(wait()), asyncio.create_task(fail())]
+    await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="a fault"):
+        await end(tasks)
+
+    assert tasks[0].cancelled()
