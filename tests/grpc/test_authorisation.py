@@ -157,9 +157,7 @@ class Installation:
             f"{'stream' if method.server_streaming else 'unary'}"
         )
         make = getattr(channel or self.channel, kind)(f"/{rpc}")
-        # Nothing into a stream but what is asked for: gRPC's client calls it INTERNAL when it writes
-        # into a call that the service is refusing just then.
-        sent = iter([request] if request else []) if method.client_streaming else request
+        sent = iter([request]) if method.client_streaming else request
         try:
             call = make(sent, metadata=metadata, timeout=20)
             if method.server_streaming:
