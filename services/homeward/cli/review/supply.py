@@ -22,6 +22,8 @@ _SENT_SECONDS = 0.5
 _SHOWN_SECONDS = 0.15
 """Time for a decision to be answered, and for a picture to be drawn, before the next candidate is
 prepared: the reviewer waits for these, and both need the processor."""
+_ENDING_SECONDS = 3.0
+"""How long the end waits for a call that is on its way."""
 _AGAIN_SECONDS = 2.0
 """Time until the next attempt after a call that failed."""
 
@@ -186,8 +188,11 @@ class Supply:
         """Ask for nothing more, and give back what was not decided on."""
         with self._changed:
             self._ended = True
-            names = self._held.ids()
             self._changed.notify_all()
+        if self._worker.is_alive():  # what it is being handed just now is given back too
+            self._worker.join(_ENDING_SECONDS)
+        with self._changed:
+            names = self._held.ids()
         self.give_back(names)
 
     def give_back(self, sighting_ids: Collection[str]) -> None:

@@ -169,3 +169,25 @@ def test_what_was_not_decided_on_is_given_back_in_the_end(service: Service, made
     supply.end()
 
     assert NAMES[0] in service.given_back
+
+
+def test_what_is_being_handed_out_at_the_end_is_given_back(
+    service: Service, made: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answered = threading.Event(), threading.Event()
+    hand_out = service.LeaseSightings
+
+    def slowly(request: Any) -> Any:
+        answer = hand_out(request)
+        asked.set()
+        answered.wait(5)
+        return answer
+
+    monkeypatch.setattr(service, "LeaseSightings", slowly)
+    supply = made()
+    asked.wait(5)
+    threading.Timer(0.1, answered.set).start()
+
+    supply.end()
+
+    assert service.given_back == NAMES[: AHEAD + 1]
