@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import click
 
@@ -24,9 +24,19 @@ def somebody_is_there() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> AbstractContextManager[None]:
     """Have the terminal not print the keys that are pressed; Ctrl-C still interrupts."""
+    return _by_lines(on=False)
+
+
+def typing() -> AbstractContextManager[None]:
+    """Have the terminal print what is typed, within `quiet`."""
+    return _by_lines(on=True)
+
+
+@contextmanager
+def _by_lines(*, on: bool) -> Iterator[None]:
+    """Have the terminal print what is typed and hand it over by lines, or neither."""
     try:
         import termios  # noqa: PLC0415 - Windows has none
     except ImportError:
@@ -35,7 +45,8 @@ def quiet() -> Iterator[None]:
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     changed = termios.tcgetattr(descriptor)
-    changed[3] &= ~(termios.ECHO | termios.ICANON)
+    flags = termios.ECHO | termios.ICANON
+    changed[3] = changed[3] | flags if on else changed[3] & ~flags
     termios.tcsetattr(descriptor, termios.TCSADRAIN, changed)
     try:
         yield
@@ -56,25 +67,6 @@ def interrupted_by_signals() -> Iterator[None]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
-
-
-@contextmanager
-def typing() -> Iterator[None]:
-    """Have the terminal print what is typed, within `quiet`."""
-    try:
-        import termios  # noqa: PLC0415 - Windows has none
-    except ImportError:
-        yield
-        return
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    changed = termios.tcgetattr(descriptor)
-    changed[3] |= termios.ECHO | termios.ICANON
-    termios.tcsetattr(descriptor, termios.TCSADRAIN, changed)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 def key() -> str:

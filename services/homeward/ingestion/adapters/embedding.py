@@ -156,30 +156,11 @@ class GrpcFaceFinder:
 
     async def find_close(self, closeups: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """Return the faces in each of some small pictures, BGR, in their pixels."""
-        return await self._found_in(closeups, DOUBTFUL_SCORE)
+        return await self.find_all(closeups, least_score=DOUBTFUL_SCORE)
 
     async def find_everybody(self, pictures: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """Return whatever may be a face in each of some pictures, BGR, in their pixels."""
-        return await self._found_in(pictures, LEAST_SCORE)
-
-    async def _found_in(
-        self, pictures: Sequence[NDArray[np.uint8]], least_score: float
-    ) -> list[list[Face]]:
-        found: list[list[Face]] = []
-        async with translated("embedding", self._target):
-            requests = (
-                _request([_bgr(image) for image in batch], least_score)
-                for batch in _batches(pictures)
-            )
-            call = self._stub.DetectFaces(
-                requests, timeout=EMBED_TIMEOUT_SECONDS, metadata=trace_metadata()
-            )
-            async for answer in call:
-                found += [
-                    [_face(face, Region(0, 0, 0, 0)) for face in frame.faces]
-                    for frame in answer.frames
-                ]
-        return found
+        return await self.find_all(pictures, least_score=LEAST_SCORE)
 
     async def find_all(
         self, images: Sequence[NDArray[np.uint8]], *, least_score: float
@@ -188,10 +169,8 @@ class GrpcFaceFinder:
         found: list[list[Face]] = []
         async with translated("embedding", self._target):
             requests = (
-                embedding_service_pb2.DetectFacesRequest(
-                    frames=[_bgr(image)], min_detector_score=least_score, omit_quality=True
-                )
-                for image in images
+                _request([_bgr(image) for image in batch], least_score)
+                for batch in _batches(images)
             )
             call = self._stub.DetectFaces(
                 requests, timeout=EMBED_TIMEOUT_SECONDS, metadata=trace_metadata()
