@@ -23,7 +23,7 @@ from homeward.core.audit.events import AuditEvent, read_line
 from homeward.core.audit.trail import TrailCheck
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_spec, nats_url
-from homeward.embedded.ports import choose_ports
+from homeward.embedded.ports import held_ports
 from homeward.embedded.stack import Stack, StopRequest
 from homeward.servicekit.audit.around import audited
 from homeward.servicekit.audit.nats_store import NatsAuditStore
@@ -132,10 +132,13 @@ if __name__ == "__main__":
     parser.add_argument("--calls", type=int, default=500)
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        held_ports(Path(folder), base=None, given={}) as ports,
+    ):
         data = Path(folder)
         make_private_folder(data / "secrets")
-        port = choose_ports(data, base=None, given={})["nats"]
+        port = ports["nats"]
         spec = nats_spec(data, port=port, token="a-token")
         engine = Stack([spec], logs=data / "logs", stop=StopRequest(), say=lambda _: None)
         try:

@@ -15,7 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +30,7 @@ from nats.js import JetStreamContext
 
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_spec, nats_url
-from homeward.embedded.ports import address, choose_ports
+from homeward.embedded.ports import address, held_ports
 from homeward.embedded.running import RunningStack
 from homeward.embedded.secrets import load_secrets
 from homeward.embedded.spec import ChildSpec
@@ -89,7 +89,8 @@ class CountedStack:
         self._engine_data = make_private_folder(folder / "engines")
         make_private_folder(self._engine_data / "secrets")
         self._keys = load_secrets(self._engine_data / "secrets", gallery=folder / "none")
-        self._ports = choose_ports(self._engine_data, base=None, given={})
+        self._held = ExitStack()
+        self._ports = self._held.enter_context(held_ports(self._engine_data, base=None, given={}))
         self._engines = Stack(
             self._specs(), logs=self._engine_data / "logs", stop=StopRequest(), say=lambda _: None
         )
@@ -100,7 +101,7 @@ class CountedStack:
             self._engines.start(timeout_seconds=START_SECONDS)
             self.start()
         except BaseException:
-            self._engines.close()
+            self._close()
             raise
         return self
 
@@ -108,7 +109,11 @@ class CountedStack:
         try:
             self.stop()
         finally:
-            self._engines.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._engines.close()
+        self._held.close()
 
     def start(self, settings: Mapping[str, str] | None = None) -> None:
         """Start the services."""

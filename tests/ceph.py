@@ -89,7 +89,7 @@ def ceph_specs(
 
 
 def _config(data: Path, *, ports: Mapping[str, int]) -> str:
-    # The OSD finds its four ports by itself, from 6800 on, where `choose_ports` never looks.
+    # The OSD finds its four ports by itself, from 6800 on, where `held_ports` never looks.
     return f"""\
 [global]
 fsid = {uuid.uuid4()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from engines import S3Account, minio_is_at_hand, running, running_minio, s3_serv
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_spec
 from homeward.embedded.nats import nats_url as url_of_nats
-from homeward.embedded.ports import address, choose_ports
+from homeward.embedded.ports import address, held_ports
 from homeward.embedded.weed import weed_spec
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -100,22 +100,31 @@ def nats_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("nats")
 
 
+@pytest.fixture
+def ports(tmp_path: Path) -> Iterator[Mapping[str, int]]:
+    """Ports by name that no other server is given, for servers of one test alone."""
+    with held_ports(tmp_path, base=None, given={}) as held:
+        yield held
+
+
 @pytest.fixture(scope="session")
 def nats_url(nats_folder: Path) -> Iterator[str]:
     """URL of a NATS server of this session."""
     make_private_folder(nats_folder / "secrets")
-    port = choose_ports(nats_folder, base=None, given={})["nats"]
-    spec = nats_spec(nats_folder, port=port, token="a-token")
-    with running(spec, logs=nats_folder / "logs"):
-        yield url_of_nats(port=port, token="a-token")
+    with held_ports(nats_folder, base=None, given={}) as ports:
+        spec = nats_spec(nats_folder, port=ports["nats"], token="a-token")
+        with running(spec, logs=nats_folder / "logs"):
+            yield url_of_nats(port=ports["nats"], token="a-token")
 
 
 @pytest.fixture(scope="session")
 def qdrant_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a Qdrant server of this session; only where there is its program."""
     data = tmp_path_factory.mktemp("qdrant")
-    ports = choose_ports(data, base=None, given={})
-    with running(qdrant_program.qdrant_spec(data, ports=ports), logs=data / "logs"):
+    with (
+        held_ports(data, base=None, given={}) as ports,
+        running(qdrant_program.qdrant_spec(data, ports=ports), logs=data / "logs"),
+    ):
         yield f"http://{address(ports['s3'])}"
 
 
@@ -131,17 +140,18 @@ def s3_account(request: pytest.FixtureRequest) -> S3Account:
 def weed_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account]:
     """An account of a SeaweedFS server of this session."""
     data = tmp_path_factory.mktemp("s3")
-    ports = choose_ports(data, base=None, given={})
-    account = S3Account(f"http://{address(ports['s3'])}", "homeward", "a-secret-of-this-session")
-    spec = weed_spec(
-        data, ports=ports, access_key=account.access_key, secret_key=account.secret_key
-    )
-    # It counts a gigabyte of free disk for each volume, and two for each bucket. A session has many
-    # buckets, with next to nothing in them.
-    command = (*(word for word in spec.command if word != "-volume.max=0"), "-volume.max=1000")
-    assert len(command) == len(spec.command)
-    with running(replace(spec, command=command), logs=data / "logs"):
-        yield account
+    with held_ports(data, base=None, given={}) as ports:
+        url = f"http://{address(ports['s3'])}"
+        account = S3Account(url, "homeward", "a-secret-of-this-session")
+        spec = weed_spec(
+            data, ports=ports, access_key=account.access_key, secret_key=account.secret_key
+        )
+        # It counts a gigabyte of free disk for each volume, and two for each bucket. A session has
+        # many buckets, with next to nothing in them.
+        command = (*(word for word in spec.command if word != "-volume.max=0"), "-volume.max=1000")
+        assert len(command) == len(spec.command)
+        with running(replace(spec, command=command), logs=data / "logs"):
+            yield account
 
 
 @pytest.fixture(scope="session")
@@ -155,16 +165,15 @@ def minio_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Accoun
 def ceph_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account]:
     """An account of a Ceph of this session; only where it is installed."""
     data = tmp_path_factory.mktemp("ceph")
-    ports = choose_ports(data, base=None, given={})
-    account = S3Account(
-        f"http://{address(ports['s3'])}", secrets.token_hex(8), secrets.token_hex(16)
-    )
-    specs = ceph.ceph_specs(
-        data,
-        ports=ports,
-        access_key=account.access_key,
-        secret_key=account.secret_key,
-        ready=takes_objects(account),
-    )
-    with running(*specs, logs=data / "logs"):
-        yield account
+    with held_ports(data, base=None, given={}) as ports:
+        url = f"http://{address(ports['s3'])}"
+        account = S3Account(url, secrets.token_hex(8), secrets.token_hex(16))
+        specs = ceph.ceph_specs(
+            data,
+            ports=ports,
+            access_key=account.access_key,
+            secret_key=account.secret_key,
+            ready=takes_objects(account),
+        )
+        with running(*specs, logs=data / "logs"):
+            yield account

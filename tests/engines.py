@@ -18,7 +18,7 @@ from minio.error import MinioException
 import ceph
 from homeward.embedded.environment import engine_environment
 from homeward.embedded.files import make_private_folder
-from homeward.embedded.ports import address, choose_ports
+from homeward.embedded.ports import address, held_ports
 from homeward.embedded.spec import Check, ChildSpec
 from homeward.embedded.stack import Stack, StopRequest
 from homeward.embedded.weed import store_and_remove
@@ -62,11 +62,11 @@ def s3_servers() -> list[str]:
 @contextmanager
 def running_minio(data: Path) -> Iterator[S3Account]:
     """Run a MinIO of its own in a folder, and give an account of it."""
-    ports = choose_ports(data, base=None, given={})
-    endpoint = f"http://{address(ports['s3'])}"
-    account = S3Account(endpoint, secrets.token_hex(8), secrets.token_hex(16))
-    with running(_minio_spec(data, ports=ports, account=account), logs=data / "logs"):
-        yield account
+    with held_ports(data, base=None, given={}) as ports:
+        endpoint = f"http://{address(ports['s3'])}"
+        account = S3Account(endpoint, secrets.token_hex(8), secrets.token_hex(16))
+        with running(_minio_spec(data, ports=ports, account=account), logs=data / "logs"):
+            yield account
 
 
 def takes_objects(account: S3Account) -> Check:

@@ -41,7 +41,7 @@ def qdrant_spec(
 
     Args:
         data: Its folder.
-        ports: As `choose_ports` gives them, of which a server of its own may have any.
+        ports: As `held_ports` gives them, of which a server of its own may have any.
         arguments: Of the program, beside what each server gets.
         settings: By the names of Qdrant's variables without their first word: `STORAGE__…`.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,6 @@ from homeward.core.audit.events import AuditEvent
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_spec
 from homeward.embedded.nats import nats_url as url_of_nats
-from homeward.embedded.ports import choose_ports
 from homeward.embedded.spec import ChildSpec
 from homeward.servicekit.audit.archive import InMemoryArchive, TrailArchiver
 from homeward.servicekit.audit.around import audited
@@ -266,11 +265,12 @@ async def connection_to_own(
             yield held, stack.close
 
 
-async def test_without_nats_a_consultation_fails_and_health_does_not(tmp_path: Path) -> None:
+async def test_without_nats_a_consultation_fails_and_health_does_not(
+    tmp_path: Path, ports: Mapping[str, int]
+) -> None:
     make_private_folder(tmp_path / "secrets")
-    port = choose_ports(tmp_path, base=None, given={})["nats"]
-    spec = nats_spec(tmp_path, port=port, token="a-token")
-    async with connection_to_own(spec, tmp_path, port) as (nats, stop):
+    spec = nats_spec(tmp_path, port=ports["nats"], token="a-token")
+    async with connection_to_own(spec, tmp_path, ports["nats"]) as (nats, stop):
         store = await NatsAuditStore.open(nats, "AUDIT", keep=KEPT, replicas=1)
         trail = AuditTrail(store, signer=None, clock=SystemClock())
         server = GrpcServer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,6 @@ from engines import running
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_spec
 from homeward.embedded.nats import nats_url as url_of_nats
-from homeward.embedded.ports import choose_ports
 from homeward.matching.adapters.feed import NatsSightingFeed
 from homeward.matching.adapters.memory_feed import InMemorySightingFeed
 from homeward.matching.sightings.feed import Change, ChangeKind, SightingFeed, Told
@@ -223,11 +222,12 @@ async def test_in_nats_who_follows_meanwhile_passes_over_no_gap(
     assert ended.value.reason is Reason.RESUME_TOKEN_EXPIRED
 
 
-async def test_in_nats_a_follower_goes_on_after_a_restart_of_the_server(tmp_path: Path) -> None:
+async def test_in_nats_a_follower_goes_on_after_a_restart_of_the_server(
+    tmp_path: Path, ports: Mapping[str, int]
+) -> None:
     make_private_folder(tmp_path / "secrets")
-    port = choose_ports(tmp_path, base=None, given={})["nats"]
-    spec = nats_spec(tmp_path, port=port, token="a-token")
-    url = url_of_nats(port=port, token="a-token")
+    spec = nats_spec(tmp_path, port=ports["nats"], token="a-token")
+    url = url_of_nats(port=ports["nats"], token="a-token")
     with running(spec, logs=tmp_path / "logs"):
         async with connection(url, "test") as bus:
             feed = await NatsSightingFeed.open(bus, "FEED", keep=KEEP, replicas=1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
 from engines import running
-from homeward.embedded.ports import choose_ports
 from homeward.embedded.weed import weed_spec
 
 MOST_PERCENT = 2.0
@@ -16,8 +16,9 @@ MOST_PERCENT = 2.0
 SECONDS = 5.0
 
 
-def test_the_embedded_store_is_at_rest_when_nobody_asks_for_anything(tmp_path: Path) -> None:
-    ports = choose_ports(tmp_path, base=None, given={})
+def test_the_embedded_store_is_at_rest_when_nobody_asks_for_anything(
+    tmp_path: Path, ports: Mapping[str, int]
+) -> None:
     spec = weed_spec(tmp_path, ports=ports, access_key="homeward", secret_key="a-secret-of-a-test")
 
     with running(spec, logs=tmp_path / "logs") as stack:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -21,7 +21,6 @@ from nats.js.api import ConsumerInfo, StreamConfig
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_spec
 from homeward.embedded.nats import nats_url as url_of_nats
-from homeward.embedded.ports import choose_ports
 from homeward.servicekit import nats as module
 from homeward.servicekit.errors import Reason, UnavailableError
 from homeward.servicekit.keyvalue import (
@@ -444,16 +443,17 @@ async def test_a_record_that_runs_out_while_it_is_written_again_is_no_failure(bu
 
 
 @pytest.fixture
-def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
+def own_server(
+    tmp_path: Path, ports: Mapping[str, int], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, Any]]:
     """The URL of a NATS server of this test alone, and its process."""
     monkeypatch.setattr(module, "SILENCE_SECONDS", 0.1)
     monkeypatch.setattr(module, "REQUEST_TIMEOUT_SECONDS", 1)
     make_private_folder(tmp_path / "secrets")
-    port = choose_ports(tmp_path, base=None, given={})["nats"]
-    spec = nats_spec(tmp_path, port=port, token="a-token")
+    spec = nats_spec(tmp_path, port=ports["nats"], token="a-token")
     with (tmp_path / "nats.log").open("w") as log:
         process = psutil.Popen(spec.command, env=dict(spec.environment), stdout=log, stderr=log)
-    yield url_of_nats(port=port, token="a-token"), process
+    yield url_of_nats(port=ports["nats"], token="a-token"), process
     process.kill()
     process.wait()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import qdrant_program
 from engines import running
 from homeward.embedded.files import make_private_folder
-from homeward.embedded.ports import address, choose_ports
+from homeward.embedded.ports import address
 from homeward.matching.adapters.access import CollectionAccess
 from homeward.matching.adapters.engine import RATE_WAIT_SECONDS, QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
@@ -92,12 +92,11 @@ async def found(index: QdrantSubjectIndex, *numbers: int) -> list[list[str]]:
 
 
 @pytest.fixture
-def run_qdrant(tmp_path: Path) -> Run:
+def run_qdrant(tmp_path: Path, ports: Mapping[str, int]) -> Run:
     """Runs a server with settings, and gives its URL."""
 
     @contextmanager
     def run(**settings: str) -> Iterator[str]:
-        ports = choose_ports(tmp_path, base=None, given={})
         spec = qdrant_program.qdrant_spec(tmp_path, ports=ports, settings=settings)
         with running(spec, logs=tmp_path / "logs"):
             yield f"http://{address(ports['s3'])}"
@@ -131,9 +130,9 @@ async def test_a_server_that_will_not_be_asked_for_long_says_when(run_qdrant: Ru
 class Cluster:
     """Three nodes on loopback, each with every template, as operators are told to run them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, free: Iterable[int]) -> None:
         self._folder = folder
-        free = iter(choose_ports(folder, base=None, given={}).values())
+        free = iter(free)
         self._ports = [
             {name: next(free) for name in ("s3", "s3-grpc", "peers")} for _ in range(NODES)
         ]
@@ -169,8 +168,12 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(run_qdrant: Run, tmp_path: Path) -> Iterator[Cluster]:  # noqa: ARG001 - where it can
-    nodes = Cluster(tmp_path)
+def cluster(
+    run_qdrant: Run,  # noqa: ARG001 - where it can
+    tmp_path: Path,
+    ports: Mapping[str, int],
+) -> Iterator[Cluster]:
+    nodes = Cluster(tmp_path, ports.values())
     for number in range(NODES):
         nodes.start(number)
     yield nodes

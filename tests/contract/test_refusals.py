@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -16,7 +16,7 @@ import pytest
 from authority import Authority
 from engines import S3Account, running
 from homeward.embedded.files import make_private_folder
-from homeward.embedded.ports import address, choose_ports
+from homeward.embedded.ports import address
 from homeward.embedded.weed import weed_spec
 from homeward.servicekit import s3
 from homeward.servicekit.errors import Reason, UnavailableError
@@ -103,10 +103,9 @@ async def test_a_store_that_is_full_is_told_as_full(status: int, code: str) -> N
 
 
 async def test_a_seaweedfs_without_a_writable_volume_is_told_as_one_that_may_be_full(
-    tmp_path: Path,
+    tmp_path: Path, ports: Mapping[str, int]
 ) -> None:
     data = make_private_folder(tmp_path / "weed")
-    ports = choose_ports(data, base=None, given={})
     account = S3Account(f"http://{address(ports['s3'])}", "homeward", "a-secret-of-this-test")
     spec = weed_spec(
         data, ports=ports, access_key=account.access_key, secret_key=account.secret_key

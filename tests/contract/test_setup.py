@@ -18,7 +18,7 @@ from qdrant_client import QdrantClient
 from engines import S3Account
 from homeward.core import inventory
 from homeward.core.inventory import DataClass, Engine
-from homeward.embedded.ports import address, choose_ports
+from homeward.embedded.ports import address
 from homeward.servicekit import s3
 
 SECONDS = 60
@@ -41,9 +41,9 @@ def environment(nats_url: str, s3_account: S3Account, tmp_path: Path) -> dict[st
 
 
 @pytest.fixture
-def embedding(tmp_path: Path) -> Iterator[str]:
+def embedding(ports: Mapping[str, int]) -> Iterator[str]:
     """Address of an embedding service that is starting."""
-    target = address(choose_ports(tmp_path, base=None, given={})["embedding"])
+    target = address(ports["embedding"])
     process = subprocess.Popen(
         [sys.executable, "-m", "homeward.embedding"],
         env={**os.environ, "HOMEWARD_LISTEN": target},

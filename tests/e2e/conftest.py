@@ -22,7 +22,7 @@ from engines import minio_is_at_hand, running, running_minio
 from homeward.api.ingestion.v1 import scan_service_pb2, scan_service_pb2_grpc
 from homeward.embedded import demo
 from homeward.embedded.demo_footage import Street
-from homeward.embedded.ports import address, choose_ports
+from homeward.embedded.ports import address, held_ports
 from homeward.embedded.running import channel_credentials, command, object_store
 
 START = "2026-03-04T10:00:00Z"
@@ -232,7 +232,7 @@ def engines_of_its_own(
         }
     if qdrant_program.is_at_hand():
         data = tmp_path_factory.mktemp(f"{name}-qdrant")
-        ports = choose_ports(data, base=None, given={})
+        ports = given.enter_context(held_ports(data, base=None, given={}))
         spec = qdrant_program.qdrant_spec(data, ports=ports)
         given.enter_context(running(spec, logs=data / "logs"))
         settings["HOMEWARD_QDRANT_URL"] = f"http://{address(ports['s3'])}"

@@ -24,6 +24,7 @@ import urllib3
 from minio import Minio
 
 from homeward.embedded.errors import StackError
+from homeward.embedded.ports import is_listening
 from homeward.embedded.running import command as running_command
 from homeward.embedded.vacuum import free_deleted_bytes
 
@@ -114,7 +115,8 @@ def eventually(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def sockets(port_file: Path) -> list[Path]:
-    ports = json.loads(port_file.read_text()).values()
+    """What SeaweedFS left, and not one that came to a port since."""
+    ports = [port for port in json.loads(port_file.read_text()).values() if not is_listening(port)]
     return [path for port in ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
 
 

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import grpc
@@ -21,7 +21,7 @@ from homeward.cli.errors import ExitCode
 from homeward.core.rpc_errors import error_info
 from homeward.core.tls import VARIABLES, TlsFiles, channel_credentials
 from homeward.embedded.health import serving
-from homeward.embedded.ports import address, choose_ports
+from homeward.embedded.ports import address
 from homeward.embedded.running import command
 from issuer import AUDIENCE, ISSUER, Issuer, jwks
 
@@ -49,14 +49,16 @@ def rules() -> dict[str, object] | None:
 
 @pytest.fixture
 def embedding(
-    authority: Authority, tmp_path: Path, rules: dict[str, object] | None
+    authority: Authority,
+    tmp_path: Path,
+    ports: Mapping[str, int],
+    rules: dict[str, object] | None,
 ) -> Iterator[Callable[[], tuple[str, TlsFiles]]]:
     """Starts the service; returns its address and its files."""
     trusted = tmp_path / "auth.json"
     trusted.write_text(json.dumps(rules))
     (tmp_path / "keys.json").write_bytes(jwks(PEOPLE.key))
     files = authority.write(tmp_path / "embedding")
-    ports = choose_ports(tmp_path, base=None, given={})
     listen, probed = ports["embedding"], ports["matching"]
     process = subprocess.Popen(
         [sys.executable, "-m", "homeward.embedding"],

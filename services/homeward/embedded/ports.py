@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import random
 import socket
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from homeward.embedded.errors import StackError
@@ -42,8 +42,11 @@ def address(port: int) -> str:
     return f"{HOST}:{port}"
 
 
-def choose_ports(data: Path, *, base: int | None, given: Mapping[str, int]) -> dict[str, int]:
-    """Return a free port for each of `NAMES`, and remember them.
+@contextmanager
+def held_ports(
+    data: Path, *, base: int | None, given: Mapping[str, int]
+) -> Iterator[dict[str, int]]:
+    """Give a free port for each of `NAMES`, which no other stack is given while the block runs.
 
     Args:
         data: The stack's folder, which remembers the choice.
@@ -53,31 +56,59 @@ def choose_ports(data: Path, *, base: int | None, given: Mapping[str, int]) -> d
     Raises:
         StackError: A port that was asked for is in use, or asked for twice.
     """
+    with ExitStack() as claims:
+        ports = _choose(_remembered(data), _asked(base, given), claims)
+        write_private(data / FILE_NAME, json.dumps(ports, indent=2) + "\n")
+        yield ports
+
+
+def _asked(base: int | None, given: Mapping[str, int]) -> dict[str, int]:
     asked = dict(given)
     if base is not None:
         asked = {name: base + offset for offset, name in enumerate(NAMES)} | asked
     _refuse_twice(asked)
+    return asked
+
+
+def _choose(
+    remembered: Mapping[str, int], asked: Mapping[str, int], claims: ExitStack
+) -> dict[str, int]:
     for name, port in asked.items():
-        if not is_free(port):
+        if not _claim(port, claims):
             raise StackError(f"port {port}, asked for {name}, is in use: choose another")
     ports = dict(asked)
-    remembered = _remembered(data)
     for name in NAMES:
         before = remembered.get(name)
-        if name not in ports and before and before not in ports.values() and is_free(before):
+        if name not in ports and before and _claim(before, claims):
             ports[name] = before
     candidates = iter(random.sample(_CANDIDATES, len(_CANDIDATES)))
     for name in NAMES:
         if name not in ports:
-            ports[name] = next(
-                port for port in candidates if port not in ports.values() and is_free(port)
-            )
-    ports = {name: ports[name] for name in NAMES}
-    write_private(data / FILE_NAME, json.dumps(ports, indent=2) + "\n")
-    return ports
+            ports[name] = next(port for port in candidates if _claim(port, claims))
+    return {name: ports[name] for name in NAMES}
 
 
-def is_free(port: int) -> bool:
+def _claim(port: int, claims: ExitStack) -> bool:
+    """Return whether the port is free and now claimed, which ends with the process if not before.
+
+    A stack's parts listen only seconds after their ports were chosen, and until then the ports
+    look free to a stack that starts beside it. So a claim is the UDP port of the same number, which
+    no part uses: it is there from the first moment, and the kernel forgets it.
+    """
+    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        claim.bind((HOST, port))
+    except OSError:
+        claim.close()
+        return False
+    if not _is_free(port):
+        claim.close()
+        return False
+    claims.enter_context(claim)
+    return True
+
+
+def _is_free(port: int) -> bool:
     """Return whether the port can be listened on now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         # As the servers do: connections of an earlier run that still fade out do not count.

@@ -18,7 +18,7 @@ from homeward.embedded.errors import StackError
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.health import refusal, require_reachable
 from homeward.embedded.plan import SERVICE_COMMANDS, engine_specs, service_specs
-from homeward.embedded.ports import SERVICES, address, choose_ports
+from homeward.embedded.ports import SERVICES, address, held_ports
 from homeward.embedded.secrets import load_secrets
 from homeward.embedded.spec import ChildSpec
 from homeward.embedded.stack import Say, Stack, StopRequest, stop_on_signals
@@ -76,8 +76,11 @@ def run(
         StackError: A child died or was not ready in time, or an engine elsewhere does not answer.
     """
     data = make_private_folder(options.data.expanduser().absolute())
-    with stop_on_signals() as stop, lock.exclusive(data):
-        ports = choose_ports(data, base=options.port_base, given=options.ports)
+    with (
+        stop_on_signals() as stop,
+        lock.exclusive(data),
+        held_ports(data, base=options.port_base, given=options.ports) as ports,
+    ):
         access = StackAccess.of(data, name=options.access.user)
         access.prepare(
             commands,
