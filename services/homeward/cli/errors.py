@@ -259,6 +259,17 @@ class CliError(Exception):
         return self.exit_code in (ExitCode.UNAVAILABLE, ExitCode.LIMIT, ExitCode.INTERNAL)
 
 
+class StoppedError(CliError):
+    """The end of a command that runs until it is stopped, which is no error.
+
+    Args:
+        message: How to go on.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=ExitCode.INTERRUPTED)
+
+
 class CallError(CliError):
     """A call that failed.
 
@@ -331,6 +342,9 @@ def report(error: Exception) -> int:
             f"{error.object!r} is not text in UTF-8",
             advice="write it anew, or rename the file",
         )
+    if isinstance(error, StoppedError):
+        terminal.tell(error.message, err=True)
+        return int(error.exit_code)
     if isinstance(error, CliError):
         tell(error)
         return int(error.exit_code)

@@ -27,6 +27,7 @@ from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
 from homeward.cli.render import SENTENCE, enum_word
+from homeward.cli.stopping import until_stopped
 
 ENDED = (
     scan_pb2.Scan.STATE_SUCCEEDED,
@@ -112,18 +113,13 @@ def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
     findings = Findings(scan)
     scans = ScanServiceStub(session.connections.channel("ingestion"))
     pace = progress.Pace()
+    told = f"The scan goes on: {_how_to_go_on(scan.scan_id)}."
     waiting = ""
     try:
-        with progress.shown("Searching") as show:
+        with until_stopped(lambda: told), progress.shown("Searching") as show:
             for _ in updates(scans, findings):
                 waiting = _tell_waiting(findings.scan, waiting)
                 _show_progress(show, pace, findings)
-    except KeyboardInterrupt:
-        raise CliError(
-            "interrupted; the scan goes on",
-            exit_code=ExitCode.INTERRUPTED,
-            advice=_how_to_go_on(scan.scan_id),
-        ) from None
     except CallError as error:
         if error.status not in ("PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND"):
             terminal.tell(f"The scan may go on: {_how_to_go_on(scan.scan_id)}", err=True)

@@ -150,6 +150,8 @@ def test_what_was_killed_before_the_file_was_moved_goes_on(
     tmp_path: Path,
     watch: Watch,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
     step: str,
 ) -> None:
     def killed(*_: Any) -> None:
@@ -160,6 +162,9 @@ def test_what_was_killed_before_the_file_was_moved_goes_on(
     with monkeypatch.context() as patched:
         patched.setattr(folders.Folder, step, killed)
         assert watch() == 130
+    told = capsys.readouterr().err
+    assert "error" not in told
+    assert "Ended. Start it again at any time: it goes on where it was." in told
 
     assert watch() == 0
 

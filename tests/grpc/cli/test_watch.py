@@ -19,13 +19,14 @@ from cli_services import Homeward
 from cli_values import ANNA, BEGIN, SIGHTING, Refusal
 from homeward.api.matching.v1 import sighting_pb2
 from homeward.api.matching.v1.sighting_service_pb2 import WatchSightingsResponse as Response
-from homeward.cli import webhook
+from homeward.cli import patience, watching, webhook
 from homeward.cli.__main__ import run
 from homeward.cli.errors import CliError
 
 KEY = bytes(range(32))
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 State = sighting_pb2.Sighting
+WATCHING = "Watching; Ctrl-C ends it. A candidate is a lead for a reviewer."
 AWAY = Refusal(grpc.StatusCode.UNAVAILABLE, "COMPONENT_UNAVAILABLE", "NATS does not answer")
 
 
@@ -135,6 +136,91 @@ def test_a_watch_that_breaks_goes_on_after_the_last_change(
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert [one.resume_token for one in homeward.sightings.watched] == ["", "f-1", "f-1", "f-2"]
     assert pauses == [1, 2, 1]
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C, once the stream breaks."""
+
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(patience, "pause", pressed)
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize(
+    ("told", "after", "place"),
+    [
+        ([place(7)], [], "f-7"),
+        ([place(7), change(8)], [], "f-8"),
+        ([place(7), change(8), place(9)], [], "f-9"),
+        ([change(8)], ["--after", "f-7"], "f-8"),
+    ],
+)
+def test_a_watch_that_is_ended_says_how_to_go_on_without_a_gap(
+    homeward: Homeward,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    told: list[Response],
+    after: list[str],
+    place: str,
+) -> None:
+    homeward.sightings.watches = [told, told]
+
+    assert run(["watch", *after]) == 130
+    text = capsys.readouterr()
+    assert run(["watch", *after, "--output", "json"]) == 130
+    document = capsys.readouterr()
+
+    how = f"Ended. `homeward watch --after {place}` goes on from here; nothing is missed."
+    assert text.err.splitlines() == [WATCHING, how]
+    assert document.err == f"{how}\n"
+    assert json.loads(document.out.splitlines()[-1]) == {"resumeToken": place}
+    assert "resumeToken" not in text.out
+    assert homeward.sightings.watched[0].send_places
+
+
+@pytest.mark.usefixtures("stopped")
+def test_a_change_that_was_not_printed_comes_again(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching, "line", pressed)
+    homeward.sightings.watches = [[place(7), change(8)]]
+
+    assert run(["watch"]) == 130
+
+    assert "--after f-7`" in capsys.readouterr().err
+
+
+def test_a_watch_that_is_ended_before_the_service_answers_ends_without_a_word_about_errors(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(*_: object) -> Iterator[Response]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching, "changes", pressed)
+
+    assert run(["watch"]) == 130
+
+    assert capsys.readouterr().err.splitlines() == [WATCHING, "Ended."]
+    assert homeward.sightings.watched == []
+
+
+@pytest.mark.usefixtures("stopped")
+def test_a_delivery_that_is_ended_says_how_to_go_on(
+    homeward: Homeward, hook: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.watches = [[change(1)]]
+    hook.remove("--once")
+
+    assert run(hook) == 130
+
+    assert capsys.readouterr().err.startswith("Ended. Start it again with the same --state")
+    assert kept(hook) == "f-1"
 
 
 def test_a_service_that_does_not_answer_at_first_is_told(homeward: Homeward) -> None:

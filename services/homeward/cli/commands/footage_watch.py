@@ -20,6 +20,7 @@ from homeward.cli.intake.facts import SIDE_CAR_SUFFIX, Facts, Rules, SideCar
 from homeward.cli.intake.taking import ChangedError, Fault, Taker, summary
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.render import line_text
+from homeward.cli.stopping import until_stopped
 from homeward.cli.upload import UploadResult
 
 LONGEST_DAYS = 31
@@ -308,14 +309,8 @@ def watch(
         source = FromFolder(place, folders.Resting(rest), keep_done)
     stub = FootageServiceStub(session.connections.channel("ingestion"))
     intake = Intake(session, Taker(stub, via_url), Rules(camera_id, pattern, zones.stated() or UTC))
-    try:
+    with until_stopped(lambda: "Ended. Start it again at any time: it goes on where it was."):
         _follow(source, intake, once=once, every=every)
-    except KeyboardInterrupt:
-        raise CliError(
-            "interrupted",
-            exit_code=ExitCode.INTERRUPTED,
-            advice="start it again at any time: it goes on where it was",
-        ) from None
     return intake.exit_code
 
 

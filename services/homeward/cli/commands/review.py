@@ -20,6 +20,7 @@ from homeward.cli.review.deciding import Desk
 from homeward.cli.review.evidence import Reader
 from homeward.cli.review.supply import Scope, Supply
 from homeward.cli.review.viewing import Elsewhere, remove_left_behind, usual
+from homeward.cli.stopping import interrupted_by_signals
 
 REASONS = "HOMEWARD_REVIEW_REASONS"
 """Reasons to choose from, with `;` between them; `review_reasons` in a profile."""
@@ -123,7 +124,7 @@ def _walk(
     with suppress(CliError):  # opened here, as the other thread uses it too
         session.connections.channel("ingestion")
     remove_left_behind()
-    with keyboard.quiet(), keyboard.interrupted_by_signals():
+    with keyboard.quiet(), interrupted_by_signals():
         drawing = preparing.drawing(how)
         draws = drawing.protocol is not None
         elsewhere = Elsewhere(how) if how in list(Elsewhere) else usual()

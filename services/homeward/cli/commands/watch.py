@@ -11,11 +11,12 @@ import click
 from homeward.api.matching.v1 import sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.cli import terminal, watching
-from homeward.cli.errors import CallError, CliError, ExitCode
+from homeward.cli.errors import CallError
 from homeward.cli.filters import of_subjects
 from homeward.cli.ids import full_subject_id
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.render import line_text, on_terminal
+from homeward.cli.stopping import until_stopped
 
 if TYPE_CHECKING:
     from homeward.cli.webhook import PlaceFile, Receiver
@@ -24,6 +25,13 @@ _SHOWN_CHARACTERS = 8
 _SOURCE = "urn:homeward:sightings"
 _TO_BEGIN_AGAIN = (
     "`homeward sighting list` shows what there is now: give up what it does not list; then {begin}"
+)
+
+_ENDED = "Ended."
+_TO_GO_ON = "Ended. `homeward watch --after {place}` goes on from here; nothing is missed."
+_DELIVERS_ON = (
+    "Ended. Start it again with the same --state within 31 days: it goes on where it was, and no"
+    " event is left out."
 )
 
 
@@ -94,7 +102,7 @@ def watch(
     line, with `resumeToken`: --after goes on behind it. A change that comes again has the same
     `resumeToken`. Changes are kept for 31 days.
 
-    In JSON with --once, the last line is a `resumeToken` alone.
+    In JSON, the last line is a `resumeToken` alone, also after Ctrl-C.
 
     With --webhook, each change is sent as a CloudEvent with ids alone, signed as Standard Webhooks
     says, and again until the receiver answers with 2xx; docs/api.md shows how to verify one.
@@ -118,8 +126,6 @@ def watch(
             _deliver(session, request, receiver, PlaceFile(state), once=once)
         else:
             _print(session, request, once=once)
-    except KeyboardInterrupt:
-        raise CliError("interrupted", exit_code=ExitCode.INTERRUPTED) from None
     except CallError as error:
         if error.reason == "RESUME_TOKEN_EXPIRED":
             begin = f"remove {state} and start this again" if state else "watch without --after"
@@ -131,20 +137,33 @@ def _print(
     session: Session, request: sighting_service_pb2.WatchSightingsRequest, *, once: bool
 ) -> None:
     stub = SightingServiceStub(session.connections.channel("matching"))
-    length = _SHOWN_CHARACTERS if on_terminal() else None
-    request.send_places = once
+    request.send_places = True
+    place = request.resume_token
     if not (session.view.json or once):
         terminal.tell("Watching; Ctrl-C ends it. A candidate is a lead for a reviewer.", err=True)
-    with closing(watching.changes(stub, request)) as changes:
+
+    def how_to_go_on() -> str:
+        if session.view.json and place:
+            terminal.tell_own(line_text(watching.Response(resume_token=place)))
+        return _TO_GO_ON.format(place=place) if place else _ENDED
+
+    with until_stopped(how_to_go_on), closing(watching.changes(stub, request)) as changes:
         for response in changes:
-            sighting = response.sighting
-            if session.view.json and (response.change or once):
-                terminal.tell_own(line_text(response))
-            elif response.change:
-                ids = sighting.sighting_id[:length], sighting.subject_id[:length]
-                terminal.tell(watching.line(response, *ids))
+            if response.change or (once and session.view.json):
+                _tell(session, response)
+            place = response.resume_token  # once it is told: a change may come twice, but not never
             if once and not response.change:
                 return
+
+
+def _tell(session: Session, response: watching.Response) -> None:
+    if session.view.json:
+        terminal.tell_own(line_text(response))
+        return
+    length = _SHOWN_CHARACTERS if on_terminal() else None
+    sighting = response.sighting
+    ids = sighting.sighting_id[:length], sighting.subject_id[:length]
+    terminal.tell(watching.line(response, *ids))
 
 
 def _deliver(
@@ -156,7 +175,7 @@ def _deliver(
     once: bool,
 ) -> None:
     stub = SightingServiceStub(session.connections.channel("matching"))
-    with places.locked():
+    with until_stopped(lambda: _DELIVERS_ON), places.locked():
         place = places.read()
         request.resume_token, request.send_places = place, True
         request.from_oldest = request.from_oldest and not place

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -52,21 +51,6 @@ def _by_lines(*, on: bool) -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-
-@contextmanager
-def interrupted_by_signals() -> Iterator[None]:
-    """Have the end of a connection, or of the system, interrupt as Ctrl-C does.
-
-    Otherwise the process would end at once, and leave on the disk what it shows.
-    """
-    numbers = [getattr(signal, name) for name in ("SIGHUP", "SIGTERM") if hasattr(signal, name)]
-    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def key() -> str:

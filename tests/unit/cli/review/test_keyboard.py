@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import signal
 import sys
 import termios
 from collections.abc import Iterator
@@ -66,13 +65,3 @@ def test_a_terminal_that_does_not_answer_is_not_waited_for(
     monkeypatch.setattr(terminal, "draw", lambda _: None)
     with keyboard.quiet():
         assert keyboard.answer("\x1b[c") == ""
-
-
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_the_end_of_a_connection_interrupts_as_a_key_does(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-
-    with pytest.raises(KeyboardInterrupt), keyboard.interrupted_by_signals():
-        signal.raise_signal(number)
-
-    assert signal.getsignal(number) is before
