@@ -25,6 +25,7 @@ from deploy import images as built
 from deploy import network
 from deploy.access import AUTH_FILE, access
 from deploy.auditing import checkpoints
+from deploy.lawful import lawful
 from deploy.manifests import K8S, NAMESPACE, ROOT, Manifests, Workload, selects
 from homeward.cli.app import app
 from homeward.cli.shared import SERVICES
@@ -682,6 +683,7 @@ QUICK: Sequence[Check] = (
     mounts,
     certificates,
     access,
+    lawful,
     checkpoints,
     secrets,
     images,

@@ -10,6 +10,7 @@ from deploy import checks
 from deploy.access import AUTH_FILE, access
 from deploy.auditing import KEY_FILE, checkpoints
 from deploy.checks import Check
+from deploy.lawful import STATED, lawful
 from deploy.manifests import Document, Manifests
 
 
@@ -61,6 +62,14 @@ def _auth(manifests: Manifests) -> Document:
         for one in manifests.of("ConfigMap")
         if one["metadata"]["name"].startswith("homeward-auth")
     )
+
+
+def _rule(manifests: Manifests, line: str) -> None:
+    """Have the file that says whom servers trust begin with a line, in place of its own."""
+    data = _auth(manifests)["data"]
+    name = line.partition(" ")[0]
+    others = [one for one in data["auth.toml"].splitlines() if not one.startswith(name)]
+    data["auth.toml"] = "\n".join([line, *others])
 
 
 def _places(manifests: Manifests) -> Document:
@@ -559,13 +568,55 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "one reviewer in production",
-        access,
+        lawful,
         lambda m: _container(m)["env"].remove(_variable(m, "HOMEWARD_TWO_REVIEWERS")),
     ),
     Fault(
         "a reviewer of their own search in production",
-        access,
+        lawful,
         lambda m: _variable(m, "HOMEWARD_SEPARATE_REVIEWERS").update(value="false"),
+    ),
+    Fault(
+        "searches for anybody anywhere in production",
+        lawful,
+        lambda m: _variable(m, "HOMEWARD_TARGETED_SCANS", of="ingestion").update(value="false"),
+    ),
+    Fault(
+        "an overlay that lost the settings for lawful searches",
+        lawful,
+        lambda m: [
+            _container(m, "ingestion")["env"].remove(_variable(m, name, of="ingestion"))
+            for name in STATED["ingestion"]
+        ],
+    ),
+    Fault(
+        "searches that nobody authorises in production",
+        lawful,
+        lambda m: _container(m, "ingestion")["env"].remove(
+            _variable(m, "HOMEWARD_SCAN_AUTHORISATION_HOURS", of="ingestion")
+        ),
+    ),
+    Fault(
+        "searches that are authorised after a week",
+        lawful,
+        lambda m: _variable(m, "HOMEWARD_SCAN_AUTHORISATION_HOURS", of="ingestion").update(
+            value="168"
+        ),
+    ),
+    Fault(
+        "searches that people authorise for themselves",
+        lawful,
+        lambda m: _variable(m, "HOMEWARD_AUTHORISE_OWN_SCANS", of="ingestion").update(value="true"),
+    ),
+    Fault(
+        "searches without a purpose in production",
+        lawful,
+        lambda m: _rule(m, "require_purpose = false"),
+    ),
+    Fault(
+        "cases that everybody sees in production",
+        lawful,
+        lambda m: _rule(m, "restrict_to_cases = false"),
     ),
     Fault(
         "a trail whose checkpoints nobody signs",
