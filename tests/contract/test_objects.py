@@ -283,7 +283,7 @@ async def test_s3_that_is_overloaded_is_not_said_to_be_down(s3_account: Any, buc
         url = f"http://127.0.0.1:{server.server_port}"
         account = type(s3_account)(url, s3_account.access_key, s3_account.secret_key)
         async with bucket_of(account, bucket) as store:
-            with pytest.raises(UnavailableError, match="overloaded; see its log"):
+            with pytest.raises(UnavailableError, match="overloaded: see its log"):
                 await store.get("a")
         server.shutdown()
     server.server_close()

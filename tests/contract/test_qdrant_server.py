@@ -296,11 +296,11 @@ FULL = "Service internal error: No space left on device"
         ),
         (httpx.Response(404, text="<html>no such page</html>"), "something else listens there"),
         (httpx.Response(408, json=refusal("Timeout: x")), "failed to do what it was asked for"),
-        (httpx.Response(429, text="slow down"), "try again in a while, or raise its rate limit"),
+        (httpx.Response(429, text="slow down"), "try again in a while: raise its rate limit"),
         (httpx.Response(429, json=refusal(NEVER)), "never takes it: raise the limit"),
         (
             httpx.Response(429, headers={"Retry-After": "Sat, 28 Nov 2026 23:00:00 GMT"}),
-            "try again in a while, or raise its rate limit",
+            "try again in a while: raise its rate limit",
         ),
         (httpx.Response(500, json=refusal(FULL)), "has no room left"),
         (httpx.Response(507, json=refusal("Insufficient storage: x")), "has no room left"),
@@ -319,7 +319,8 @@ async def test_each_refusal_says_what_it_is_and_what_to_do(
         await engine.run(engine.client.get_collection, "s")
 
     assert refused.value.message.startswith(f"Qdrant at {ADDRESS} ")
-    assert words in refused.value.message
+    assert refused.value.advice
+    assert words in str(refused.value)
     assert refused.value.reason is Reason.COMPONENT_UNAVAILABLE
     assert refused.value.metadata == {"component": "Qdrant", "address": ADDRESS}
 
@@ -344,7 +345,7 @@ async def test_no_answer_says_why_there_is_none(
     with pytest.raises(UnavailableError) as refused:
         await engine.ping()
 
-    assert words in refused.value.message
+    assert words in str(refused.value)
 
 
 def test_no_refusal_passes_on_what_was_sent() -> None:
@@ -366,7 +367,7 @@ async def test_a_key_that_is_wrong_or_missing_is_told(threads: BoundedExecutor) 
         client = server.client(api_key=key)
         with pytest.raises(UnavailableError) as refused:
             await QdrantEngine(client, threads, ADDRESS, server=True).ping()
-        messages.append(refused.value.message)
+        messages.append(str(refused.value))
         client.close()
     server.close()
 
@@ -444,7 +445,7 @@ async def pinged(url: str, threads: BoundedExecutor) -> str:
     with pytest.raises(UnavailableError) as refused:
         await QdrantEngine(client, threads, shown(url), server=True).ping()
     client.close()
-    return refused.value.message
+    return str(refused.value)
 
 
 async def test_a_certificate_that_is_not_trusted_is_told(

@@ -103,7 +103,8 @@ class Places:
         variable = f"HOMEWARD_{service.upper()}_TARGET"
         name = self.environment.get(server_name_variable(service), "")
         check = (
-            "if it is starting, try again in a few seconds; else start it, or correct the address"
+            "try again in a few minutes; if it stays away, tell the operator that it does, or"
+            " correct the address"
         )
         if address := self.options.get(service):
             return Target(address, f"--{service}", check, server_name=name)

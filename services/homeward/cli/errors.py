@@ -74,7 +74,10 @@ _ADVICE: Mapping[str, str] = {
     "PAGE_TOKEN_INVALID": "run the command again",
     "ETAG_MISMATCH": "look at it again, then repeat the change if it is still right",
     "REQUEST_ID_REUSED": "run the command again",
-    "COMPONENT_UNAVAILABLE": "`homeward status` shows what runs; try again when it is back",
+    "COMPONENT_UNAVAILABLE": (
+        "try again in a few minutes; if it lasts, tell the operator which part is away. `homeward"
+        " status` shows what answers"
+    ),
     "QUEUE_FULL": "try again in a while",
     "INTERNAL": "tell the operator the request id; the service's log has the details",
     "RPC_UNKNOWN": "check the address: it is that of another service or of another version",
@@ -166,9 +169,9 @@ _ADVICE: Mapping[str, str] = {
         "`homeward sighting list` shows what there is now; then watch again without the token"
     ),
     "EMBEDDING_MODEL_MISMATCH": (
-        "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"
-        " pack that the embedding service runs, see docs/models.md; `homeward policy list` shows"
-        " which policy was measured with which"
+        "tell the operator: nobody can be searched for until `homeward subject reenrol --model"
+        " NAME` has moved the people who are looked for to the model pack that the embedding service"
+        " runs; docs/models.md has the steps"
     ),
     "MODEL_NOT_SERVED": (
         "HOMEWARD_MODEL_PACK={model} has the embedding service run it; `homeward subject reenrol"
@@ -180,8 +183,8 @@ _ADVICE: Mapping[str, str] = {
         " docs/security.md"
     ),
     "TOKEN_INVALID": (
-        "get a new access token of the issuer that this installation trusts, for Homeward; the"
-        " service's log says which check failed"
+        "get a new access token of the issuer that this installation trusts, for Homeward"
+        " (`homeward login`); if that is refused too, tell the operator: the service's log says why"
     ),
     "TOKEN_EXPIRED": "get a new access token (`homeward login`), then repeat the command",
     "TOKEN_NOT_YET_VALID": "compare the clocks of this machine, the service and the issuer",
@@ -193,8 +196,7 @@ _ADVICE: Mapping[str, str] = {
     ),
     "PURPOSE_REQUIRED": "say what it is for, in HOMEWARD_PURPOSE and HOMEWARD_CASE or the profile",
     "AUDIT_KEY_MISSING": (
-        "tell the operator: matching signs checkpoints where HOMEWARD_AUDIT_KEY_FILE is set, see"
-        " docs/audit.md"
+        "tell the operator: matching has no key to sign with; docs/audit.md says how it gets one"
     ),
     "IMAGE_UNREADABLE": "JPEG, PNG, WebP, BMP, TIFF, HEIC and AVIF are read",
 }

@@ -140,7 +140,8 @@ class UseRecords:
         """
         if self._signer is None or self._events is None:
             raise errors.FailedPreconditionError(
-                "matching has no key to sign records with: set HOMEWARD_AUDIT_KEY_FILE there",
+                "matching has no key to sign records with",
+                advice="set HOMEWARD_AUDIT_KEY_FILE there",
                 reason=errors.Reason.AUDIT_KEY_MISSING,
             )
         findings = await self._findings.of(scan.sighting_ids)

@@ -65,7 +65,7 @@ async def again_and_again(
         try:
             done = await work() is not False
         except errors.UnavailableError as error:
-            log.warning("waiting", problem=error.message)
+            log.warning("waiting", problem=str(error))
         except Exception:
             # One failed call must not end the loop: the next call may succeed, and the retention
             # report shows what is overdue.

@@ -99,12 +99,14 @@ class DomainError(Exception):
     """An error with an answer for the caller.
 
     Args:
-        message: What is wrong, where, and what to do about it. Goes to the caller: no driver's
-            text, no name, no path of a machine.
+        message: What is wrong, and where. Goes to the caller: no driver's text, no name, no path
+            of a machine.
         reason: For programs.
         metadata: The metadata that the reason's documentation names.
         violations: Fields at fault, for `Reason.FIELD_INVALID`.
         retry_seconds: Time after which the same call may succeed, where it is known.
+        advice: What the operator does about it. Goes to the log, with the message, and no further:
+            a caller can neither start an engine nor change a setting.
     """
 
     def __init__(
@@ -115,13 +117,15 @@ class DomainError(Exception):
         metadata: Mapping[str, str] | None = None,
         violations: Sequence[FieldViolation] = (),
         retry_seconds: int | None = None,
+        advice: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(f"{message}: {advice}" if advice else message)
         self.message = message
         self.reason = reason
         self.metadata = dict(metadata or {})
         self.violations = tuple(violations)
         self.retry_seconds = retry_seconds
+        self.advice = advice
 
 
 class InvalidArgumentError(DomainError):
@@ -166,6 +170,7 @@ class UnavailableError(DomainError):
         retry_seconds: As of `DomainError`.
         waited: Whether the call already waited for an answer until its deadline. The caller then
             reports the error instead of waiting as long again.
+        advice: As of `DomainError`.
     """
 
     def __init__(
@@ -176,8 +181,15 @@ class UnavailableError(DomainError):
         metadata: Mapping[str, str] | None = None,
         retry_seconds: int | None = None,
         waited: bool = False,
+        advice: str = "",
     ) -> None:
-        super().__init__(message, reason=reason, metadata=metadata, retry_seconds=retry_seconds)
+        super().__init__(
+            message,
+            reason=reason,
+            metadata=metadata,
+            retry_seconds=retry_seconds,
+            advice=advice,
+        )
         self.waited = waited
 
 
@@ -215,7 +227,7 @@ def unavailable(
     Args:
         component: Its name, such as `NATS`.
         address: Where it should be.
-        advice: What to do about it.
+        advice: What the operator does about it.
         since: When it was first found not to answer, if that is known; in UTC.
         waited: As of `UnavailableError`.
     """
@@ -224,8 +236,9 @@ def unavailable(
     if since:
         metadata["since_time"] = since.isoformat(timespec="seconds")
     return UnavailableError(
-        f"{component} does not answer at {address}{when}: {advice}",
+        f"{component} does not answer at {address}{when}",
         reason=Reason.COMPONENT_UNAVAILABLE,
         metadata=metadata,
         waited=waited,
+        advice=advice,
     )

@@ -408,7 +408,8 @@ async def _abort(call: Call, error: errors.DomainError) -> None:
         answer.details.add().Pack(detail)
     # The type alone: a driver's text may carry what must not be logged.
     cause = type(error.__cause__).__name__ if error.__cause__ else None
-    log.info("refused", code=code.name, reason=error.reason.value, cause=cause)
+    problem = str(error) if error.advice else None  # of an engine or a setting: of nobody
+    log.info("refused", code=code.name, reason=error.reason.value, cause=cause, problem=problem)
     status = rpc_status.to_status(answer)
     trailing = [*status.trailing_metadata]
     if isinstance(error, errors.UnavailableError) and error.waited:

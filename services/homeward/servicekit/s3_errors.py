@@ -67,7 +67,7 @@ def translated(endpoint: str, bucket: str) -> Iterator[None]:
         raise refused(error, endpoint, bucket) from error
     except MinioException as error:
         raise _store_error(
-            endpoint, f"its answer was not understood ({type(error).__name__})"
+            endpoint, f"its answer was not understood ({type(error).__name__})", "see its log"
         ) from error
 
 
@@ -76,28 +76,33 @@ def refused(error: S3Error, endpoint: str, bucket: str) -> errors.UnavailableErr
     if error.code == "RequestTimeTooSkewed":
         return _store_error(
             endpoint,
-            "its clock and ours are more than 15 minutes apart; set the one that is wrong",
+            "its clock and ours are more than 15 minutes apart",
+            "set the one that is wrong",
         )
     if error.code in _FULL or error.response.status == _INSUFFICIENT_STORAGE:
         return _store_error(
-            endpoint, f"it is full ({error.code}), so that nothing can be written; give it room"
+            endpoint,
+            f"it is full ({error.code}), so that nothing can be written",
+            "give it room",
         )
     method, url = _refused_request(error)
     if error.code in _DENIED:
         action = denied_action(method, url, bucket)
         return _store_error(
             endpoint,
-            f"Homeward's account may not {action} on bucket {bucket}; allow that in its policy"
+            f"Homeward's account may not {action} on bucket {bucket}"
             if action
             else f"Homeward's account may not do what was asked of bucket {bucket} ({error.code})",
+            "allow that in its policy",
         )
     if error.code == "InternalError" and method in ("PUT", "POST"):
         return _store_error(
             endpoint,
-            "it could not write (InternalError); SeaweedFS says so when no volume is writable, as"
-            " when it is full: see its free space and its log",
+            "it could not write (InternalError)",
+            "SeaweedFS says so when no volume is writable, as when it is full: see its free space"
+            " and its log",
         )
-    return _store_error(endpoint, f"it refused with {error.code}; see its log")
+    return _store_error(endpoint, f"it refused with {error.code}", "see its log")
 
 
 def denied_action(method: str, url: str, bucket: str) -> str:
@@ -131,18 +136,22 @@ def _unreachable(error: Exception, endpoint: str) -> errors.UnavailableError:
     if isinstance(reason, urllib3.exceptions.ResponseError):
         return _store_error(
             endpoint,
-            "it answers each call with an error, as one does that is overloaded; see its log",
+            "it answers each call with an error, as one does that is overloaded",
+            "see its log",
         )
     certificate = _certificate_error(error)
     if certificate is not None:
         return _store_error(
             endpoint,
-            f"its certificate is not trusted ({certificate.verify_message.rstrip('.')}); name the"
-            " file with its authority in SSL_CERT_FILE, or give it a certificate for this address",
+            f"its certificate is not trusted ({certificate.verify_message.rstrip('.')})",
+            "name the file with its authority in SSL_CERT_FILE, or give it a certificate for this"
+            " address",
         )
     if isinstance(reason, urllib3.exceptions.SSLError):
         return _store_error(
-            endpoint, "TLS fails with it; see whether HOMEWARD_S3_ENDPOINT is to begin with http://"
+            endpoint,
+            "TLS fails with it",
+            "see whether HOMEWARD_S3_ENDPOINT is to begin with http://",
         )
     return errors.unavailable("S3", endpoint, "start it, or correct HOMEWARD_S3_ENDPOINT")
 
@@ -159,10 +168,11 @@ def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationEr
     return None
 
 
-def _store_error(endpoint: str, what: str) -> errors.UnavailableError:
+def _store_error(endpoint: str, what: str, advice: str) -> errors.UnavailableError:
     """Return the error for a server that is there, and does not do what it is asked."""
     return errors.UnavailableError(
         f"S3 at {endpoint}: {what}",
         reason=errors.Reason.COMPONENT_UNAVAILABLE,
         metadata={"component": "S3", "address": endpoint},
+        advice=advice,
     )

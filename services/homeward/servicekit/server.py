@@ -260,7 +260,7 @@ async def failing_checks(checks: ReadinessChecks) -> dict[str, str]:
             async with asyncio.timeout(READINESS_TIMEOUT_SECONDS):
                 await check()
         except errors.DomainError as error:
-            return error.message
+            return str(error)
         except TimeoutError:
             return f"{name} does not answer within {READINESS_TIMEOUT_SECONDS:g} s"
         except Exception:

@@ -43,5 +43,5 @@ async def eventually(call: Callable[[], Awaitable[T]]) -> T:
         try:
             return await call()
         except UnavailableError as error:
-            log.warning("waiting", problem=error.message)
+            log.warning("waiting", problem=str(error))
             await asyncio.sleep(RETRY_SECONDS)

@@ -31,7 +31,7 @@ def test_a_service_that_does_not_answer_is_told_by_name_and_place(
     assert run(["camera", "add", "gate", "--ingestion", "localhost:1"]) == 8
     told = capsys.readouterr().err
     assert "error: ingestion at localhost:1 (--ingestion) does not answer\n" in told
-    assert "advice: if it is starting, try again in a few seconds; else start it" in told
+    assert "advice: try again in a few minutes; if it stays away, tell the operator" in told
 
 
 def test_a_stack_that_is_gone_is_told_by_its_folder(

@@ -388,7 +388,7 @@ def test_a_search_says_what_it_waits_for_where_and_since_when(
             component="embedding",
             address="h:1",
             since_time=BEGIN,
-            message="embedding does not answer at h:1: start it",
+            message="embedding does not answer at h:1",
         )
     )
     homeward.scans.script = [[running(0), waiting, waiting, running(10), ended()]]
@@ -396,7 +396,7 @@ def test_a_search_says_what_it_waits_for_where_and_since_when(
     assert run(["search"]) == 0
 
     told = capsys.readouterr().err
-    line = "Waiting since 2026-11-20 10:00:00 UTC: embedding does not answer at h:1: start it\n"
+    line = "Waiting since 2026-11-20 10:00:00 UTC: embedding does not answer at h:1\n"
     assert told.count(line) == 1
     assert told.count("The search goes on.") == 1
 

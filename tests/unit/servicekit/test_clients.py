@@ -195,7 +195,7 @@ def test_an_error_says_since_when_its_component_is_away() -> None:
         "NATS", "n:4222", "start it", since=datetime(2026, 3, 4, 12, 5, 6, tzinfo=UTC)
     )
 
-    assert error.message == "NATS does not answer at n:4222 since 2026-03-04 12:05:06Z: start it"
+    assert error.message == "NATS does not answer at n:4222 since 2026-03-04 12:05:06Z"
     assert error.metadata["since_time"] == "2026-03-04T12:05:06+00:00"
 
 
@@ -406,7 +406,7 @@ async def test_a_peer_whose_replicas_are_all_unready_is_not_ready(serving: Servi
             with pytest.raises(errors.UnavailableError) as received:
                 await check_health(channel, "probe", target)
 
-    assert "it is not ready" in received.value.message
+    assert "it is not ready" in str(received.value)
 
 
 async def test_a_large_picture_passes(serving: Serving) -> None:
@@ -420,7 +420,7 @@ async def test_a_server_that_is_not_ready_is_unavailable(serving: Serving) -> No
         with pytest.raises(errors.UnavailableError) as received:
             await check_health(call.channel, "probe", "localhost")
 
-    assert "it is not ready" in received.value.message
+    assert "it is not ready" in str(received.value)
 
 
 async def test_a_server_that_serves_passes_the_check(serving: Serving) -> None:

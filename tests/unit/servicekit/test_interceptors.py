@@ -15,6 +15,7 @@ import pytest
 import structlog
 from google.rpc import error_details_pb2, status_pb2
 from prometheus_client import REGISTRY, generate_latest
+from structlog.testing import capture_logs
 
 from homeward.servicekit import errors, interceptors
 from homeward.servicekit.clients import MAX_MESSAGE_BYTES
@@ -139,6 +140,18 @@ async def test_an_engine_that_does_not_answer_comes_with_a_time_to_retry(serving
     retry = detail(refused.value, error_details_pb2.RetryInfo)
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
     assert retry.retry_delay.ToTimedelta().total_seconds() > 0
+
+
+async def test_what_the_operator_does_about_it_is_logged_and_not_told(serving: Serving) -> None:
+    away = errors.unavailable("NATS", "nats://n:4222", "correct HOMEWARD_NATS_URL")
+    with capture_logs() as logged:
+        async with serving(raises(away)) as call:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call()
+
+    (line,) = [one for one in logged if one["event"] == "refused"]
+    assert refused.value.details() == "NATS does not answer at nats://n:4222"
+    assert line["problem"] == f"{refused.value.details()}: correct HOMEWARD_NATS_URL"
 
 
 async def test_a_full_queue_comes_with_the_time_to_retry_that_it_tells(serving: Serving) -> None:

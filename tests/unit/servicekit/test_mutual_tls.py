@@ -275,4 +275,4 @@ async def test_a_certificate_that_is_refused_is_not_said_to_be_an_absent_service
             with pytest.raises(errors.UnavailableError) as received:
                 await check_health(channel, "probe", target)
 
-    assert "TLS" in received.value.message
+    assert "TLS" in str(received.value)

@@ -47,7 +47,7 @@ class AbandonedUploads:
                 if not upload.done:
                     await self._abandon(upload)
             except errors.DomainError as error:  # must not keep the sweep from any recording
-                log.warning("upload not removed", request_id=entry.key, problem=error.message)
+                log.warning("upload not removed", request_id=entry.key, problem=str(error))
                 continue
             await self._uploads.erase(entry.key)
             count += not upload.done

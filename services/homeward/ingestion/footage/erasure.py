@@ -172,7 +172,7 @@ class FootageEraser:
             try:
                 await self._require_gone(folder, begun.footage_id)
             except errors.FailedPreconditionError as error:
-                log.warning("not gone", footage_id=begun.footage_id, problem=error.message)
+                log.warning("not gone", footage_id=begun.footage_id, problem=str(error))
                 continue
             await self._erased(begun)
             finished.append(begun.footage_id)
@@ -214,6 +214,9 @@ class FootageEraser:
 
 
 def _still_there(footage_id: str) -> errors.UnavailableError:
-    return errors.unavailable(
-        "S3", "its bucket", f"{footage_id} is still there after its deletion; repeat it"
+    return errors.UnavailableError(
+        f"S3 still has {footage_id} after its deletion",
+        reason=errors.Reason.COMPONENT_UNAVAILABLE,
+        metadata={"component": "S3", "address": "its bucket"},
+        advice="see its log; the sweep tries again",
     )

@@ -113,7 +113,7 @@ class Pointers:
             try:
                 await self._store.delete(item.key)
             except errors.FailedPreconditionError as error:
-                log.warning("pointer not removed", problem=error.message)
+                log.warning("pointer not removed", problem=str(error))
                 kept.append(item)
                 continue
             removed += 1

@@ -60,7 +60,7 @@ class SweepTally:
         except errors.NotFoundError:  # another replica came first
             pass
         except errors.DomainError as error:
-            log.warning("not removed", footage_id=footage_id, problem=error.message)
+            log.warning("not removed", footage_id=footage_id, problem=str(error))
             if footage_id not in self.failed:
                 self.failed.append(footage_id)
 

@@ -40,7 +40,7 @@ RECOVER_SECONDS = 300.0
 MAX_ATTEMPTS = 5
 """Attempts after which a recording that breaks the planner is reported as not searched."""
 
-EXAMINING_FAILED = "examining it failed; see the log"
+EXAMINING_FAILED = "examining it failed; the log of ingestion says why"
 
 log = structlog.get_logger()
 
@@ -236,7 +236,7 @@ class ScanPlanner:
                 if work is not None:
                     await self._handle(work)
             except errors.UnavailableError as error:
-                log.warning("waiting", problem=error.message)
+                log.warning("waiting", problem=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def recover(self) -> None:

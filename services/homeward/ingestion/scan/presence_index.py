@@ -53,7 +53,7 @@ class StoredPresenceIndex:
             log.warning(
                 "presence index not written; the next search finds faces anew here",
                 footage_id=footage.footage_id,
-                problem=error.message,
+                problem=str(error),
             )
 
     async def _put(self, footage: Footage, presence: Presence) -> None:

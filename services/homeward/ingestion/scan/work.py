@@ -32,7 +32,7 @@ from homeward.servicekit.clock import Clock
 MAX_ATTEMPTS = 5
 """Attempts after which a segment is reported as not searched: scanners failed on it, or died."""
 
-FAILED_TOO_OFTEN = f"searching it failed {MAX_ATTEMPTS} times; see the log"
+FAILED_TOO_OFTEN = f"searching it failed {MAX_ATTEMPTS} times; the scanner's log says why"
 
 HEARTBEAT_SECONDS = 5.0
 """A third of the time after which the queue gives an unacknowledged segment to another scanner."""
@@ -86,7 +86,7 @@ class ScanWorker:
                 if work is not None:
                     await self._handle(work)
             except errors.UnavailableError as error:
-                log.warning("waiting", problem=error.message)
+                log.warning("waiting", problem=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _handle(self, work: Work) -> None:
@@ -241,7 +241,7 @@ class ScanWorker:
                 if not _passes(error):
                     raise
                 # Not the segment's fault: it is searched again from its start.
-                log.warning("waiting", problem=error.message)
+                log.warning("waiting", problem=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 await progress.start_over(segment, error)
 

@@ -82,7 +82,7 @@ class QdrantEngine:
         """Run a client call; wait, if not for long, where a server says that it is too soon.
 
         Raises:
-            UnavailableError: The server does not answer, or refuses; what to do is in the message.
+            UnavailableError: The server does not answer, or refuses; what to do is in its advice.
         """
         waited = 0
         while True:

@@ -61,15 +61,15 @@ def translated(error: Exception, address: str, *, timeout_seconds: int) -> error
 def lost_collection(address: str) -> errors.UnavailableError:
     """Return the error for a collection that is not there any more."""
     return _error(
-        address, "has lost a collection of Homeward's; docs/operations.md says what to do"
+        address, "has lost a collection of Homeward's", "docs/operations.md says what to do"
     )
 
 
 def local_files(address: str, error: Exception) -> errors.UnavailableError:
     """Return the error for files of the local mode that cannot be read or written."""
     if _DISK_FULL in str(error):
-        return _error(address, "has no room left: give it a larger disk, or free some of it")
-    return _error(address, f"cannot read or write its files ({error}): see to its disk")
+        return _error(address, "has no room left", "give it a larger disk, or free some of it")
+    return _error(address, "cannot read or write its files", f"{error}; see to its disk")
 
 
 def too_many(address: str, retry_seconds: int | None) -> errors.UnavailableError:
@@ -77,7 +77,8 @@ def too_many(address: str, retry_seconds: int | None) -> errors.UnavailableError
     when = f"in {retry_seconds} s" if retry_seconds else "in a while"
     return _error(
         address,
-        f"limits how many requests it takes: try again {when}, or raise its rate limit",
+        f"limits how many requests it takes: try again {when}",
+        "raise its rate limit",
         retry_seconds=retry_seconds,
     )
 
@@ -86,7 +87,8 @@ def _never(address: str) -> errors.UnavailableError:
     return _error(
         address,
         "counts one request for more than its rate limit allows in a minute, so that it never takes"
-        " it: raise the limit; docs/operations.md lists what Homeward needs",
+        " it",
+        "raise the limit; docs/operations.md lists what Homeward needs",
     )
 
 
@@ -98,17 +100,17 @@ def _unanswered(
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _error(
                 address,
-                f"shows a certificate that is not trusted ({cause.verify_message}): name the file"
-                " of the authority that signed it in SSL_CERT_FILE, or correct the certificate or"
-                " HOMEWARD_QDRANT_URL",
+                f"shows a certificate that is not trusted ({cause.verify_message})",
+                "name the file of the authority that signed it in SSL_CERT_FILE, or correct the"
+                " certificate or HOMEWARD_QDRANT_URL",
             )
     ended = ssl.SSLError | httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError
     if any(isinstance(cause, ended) for cause in causes):
         return _error(
             address,
-            "ends the connection without an answer: it is being restarted, or does not speak what"
-            " HOMEWARD_QDRANT_URL says, which is http or https and the port of Qdrant's REST"
-            " interface",
+            "ends the connection without an answer",
+            "it is being restarted, or does not speak what HOMEWARD_QDRANT_URL says, which is http"
+            " or https and the port of Qdrant's REST interface",
         )
     if any(isinstance(cause, ValidationError) for cause in causes):
         return _misunderstood(address)
@@ -125,8 +127,9 @@ def _unanswered(
 def _misunderstood(address: str) -> errors.UnavailableError:
     return _error(
         address,
-        "answers what Qdrant would not: something else listens there, or a version that Homeward"
-        " does not know; correct HOMEWARD_QDRANT_URL",
+        "answers what Qdrant would not",
+        "something else listens there, or a version that Homeward does not know; correct"
+        " HOMEWARD_QDRANT_URL",
     )
 
 
@@ -136,47 +139,47 @@ def _refused(status: int, words: str, address: str) -> errors.UnavailableError:
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return _never(address) if _NEVER_ALLOWED in words else too_many(address, None)
     if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE or _TOO_LARGE in words:
-        problem = (
-            "refuses a request for its size: raise its service.max_request_size_mb, or the limit of"
-            " a proxy before it, to 32 MB"
+        problem = "refuses a request for its size"
+        advice = (
+            "raise its service.max_request_size_mb, or the limit of a proxy before it, to 32 MB"
         )
     elif status == httpx.codes.UNAUTHORIZED:
-        problem = "refuses Homeward's key: set HOMEWARD_QDRANT_API_KEY to one that it knows"
+        problem = "refuses Homeward's key"
+        advice = "set HOMEWARD_QDRANT_API_KEY to one that it knows"
     elif status == httpx.codes.FORBIDDEN:
-        problem = (
-            "refuses this to Homeward's key: HOMEWARD_QDRANT_API_KEY must be one that may manage"
-            " collections, or the server is locked"
+        problem = "refuses this to Homeward's key"
+        advice = (
+            "HOMEWARD_QDRANT_API_KEY must be one that may manage collections, or the server is"
+            " locked"
         )
     elif status == httpx.codes.INSUFFICIENT_STORAGE or any(mark in words for mark in _FULL):
-        problem = "has no room left: give it a larger disk, or free some of it"
+        problem, advice = "has no room left", "give it a larger disk, or free some of it"
     elif limit := _LIMIT.search(words):
-        problem = (
-            f"refuses a request by its strict mode ({limit.group()}): docs/operations.md lists what"
-            " Homeward needs"
-        )
+        problem = f"refuses a request by its strict mode ({limit.group()})"
+        advice = "docs/operations.md lists what Homeward needs"
     elif status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):
-        problem = (
-            f"refuses a request as wrong ({status}): see its log, and whether it is of a version"
-            " that docs/operations.md names"
-        )
+        problem = f"refuses a request as wrong ({status})"
+        advice = "see its log, and whether it is of a version that docs/operations.md names"
     elif status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.REQUEST_TIMEOUT:
-        problem = f"failed to do what it was asked for ({status}): see its log"
+        problem, advice = f"failed to do what it was asked for ({status})", "see its log"
     else:
-        problem = (
-            f"answers {status}: something else listens there, or Qdrant under another path;"
-            " correct HOMEWARD_QDRANT_URL"
+        problem = f"answers {status}"
+        advice = (
+            "something else listens there, or Qdrant under another path; correct"
+            " HOMEWARD_QDRANT_URL"
         )
-    return _error(address, problem)
+    return _error(address, problem, advice)
 
 
 def _error(
-    address: str, problem: str, *, retry_seconds: int | None = None
+    address: str, problem: str, advice: str, *, retry_seconds: int | None = None
 ) -> errors.UnavailableError:
     return errors.UnavailableError(
         f"{COMPONENT} at {address} {problem}",
         reason=errors.Reason.COMPONENT_UNAVAILABLE,
         metadata={"component": COMPONENT, "address": address},
         retry_seconds=retry_seconds,
+        advice=advice,
     )
 
 

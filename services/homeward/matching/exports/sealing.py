@@ -188,7 +188,8 @@ class Exports:
     def _signing(self) -> tuple[Signer, Events]:
         if self._signer is None or self._events is None:
             raise errors.FailedPreconditionError(
-                "matching has no key to sign packages with: set HOMEWARD_AUDIT_KEY_FILE there",
+                "matching has no key to sign packages with",
+                advice="set HOMEWARD_AUDIT_KEY_FILE there",
                 reason=errors.Reason.AUDIT_KEY_MISSING,
             )
         return self._signer, self._events

@@ -31,7 +31,8 @@ async def judge(
     if analysis.template.model_digest != model.digest:
         raise errors.FailedPreconditionError(
             f"the embedding service runs another pack than {model.name} ({model.digest[:12]})"
-            " now; start it with that pack, and run this again: it goes on where it stopped",
+            " now; what is done so far is kept",
+            advice="start it with that pack, and run this again: it goes on where it stopped",
             reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
             metadata={
                 "expected": model.digest,

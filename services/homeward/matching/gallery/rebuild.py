@@ -135,7 +135,7 @@ class GalleryRebuild:
                     made = one.done
         except errors.FailedPreconditionError as error:
             # Another sweep would meet the same; the searches that are refused say so as well.
-            log.warning("gallery not rebuilt", problem=error.message)
+            log.warning("gallery not rebuilt", problem=str(error))
         finally:
             await lease.release()
         return made
@@ -183,8 +183,9 @@ class GalleryRebuild:
         if running.digest != model.digest:
             raise errors.FailedPreconditionError(
                 f"the gallery lacks templates of model pack {model.name} ({model.digest[:12]}), and"
-                f" the embedding service runs {running.name}: start it with"
-                f" HOMEWARD_MODEL_PACK={model.name}, or move everybody to the pack that it runs",
+                f" the embedding service runs {running.name}",
+                advice=f"start it with HOMEWARD_MODEL_PACK={model.name}, or move everybody to the"
+                " pack that it runs",
                 reason=errors.Reason.MODEL_NOT_SERVED,
                 metadata={"model": model.name, "served": running.name},
             )

@@ -172,8 +172,8 @@ class Reenrolment:
         model = await self._faces.model()
         if wanted not in (model.name, model.digest):
             raise errors.FailedPreconditionError(
-                f"the embedding service runs {model.name}, not {wanted}; start it with"
-                f" HOMEWARD_MODEL_PACK={wanted} first",
+                f"the embedding service runs {model.name}, not {wanted}",
+                advice=f"start it with HOMEWARD_MODEL_PACK={wanted} first",
                 reason=errors.Reason.MODEL_NOT_SERVED,
                 metadata={"model": wanted, "served": model.name},
             )

@@ -140,7 +140,7 @@ class SightingUpkeep:
             try:
                 await self._kept.forget([erased(item) for item in due])
             except errors.FailedPreconditionError as error:  # it must not keep what else is due
-                log.warning("stills not removed", problem=error.message)
+                log.warning("stills not removed", problem=str(error))
         if due:
             names = [f"sighting/{item.sighting_id}" for item in due]
             await self._acts.record("EraseSightings", ERASURE, names)

@@ -69,7 +69,7 @@ class UnrecordedPhotos:
         try:
             await remove_photo(self._photos, self._gallery, subject_id, photo_id)
         except errors.FailedPreconditionError as error:  # it must not keep what else is due
-            log.warning("photograph not removed", subject_id=subject_id, problem=error.message)
+            log.warning("photograph not removed", subject_id=subject_id, problem=str(error))
             return False
         present = await self._records.get(subject_id)
         if photo is not None and present is not None and _has(present.value, photo_id):

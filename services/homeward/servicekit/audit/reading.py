@@ -170,8 +170,9 @@ class AuditTrail:
         """
         if self._signer is None:
             raise errors.FailedPreconditionError(
-                "this service has no key to sign checkpoints with: ask matching, and set"
-                " HOMEWARD_AUDIT_KEY_FILE there",
+                "this service has no key to sign checkpoints with; matching signs them where it has"
+                " one",
+                advice="set HOMEWARD_AUDIT_KEY_FILE for matching",
                 reason=errors.Reason.AUDIT_KEY_MISSING,
             )
         spans = {}

@@ -206,7 +206,7 @@ class UrlKeys:
             raise errors.unavailable(
                 "the issuer's key server",
                 self._address,
-                "access tokens cannot be checked until it does; see the service's log",
+                "access tokens cannot be checked until it does; see above for why",
             )
         return self._set
 

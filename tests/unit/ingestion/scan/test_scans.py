@@ -371,7 +371,7 @@ async def test_a_recording_that_breaks_the_planner_is_told_as_not_searched_in_th
     assert [one.footage_id for one in await office.segments(scan.scan_id)] == [broken, sound]
     assert office.queue.waiting == [(scan.scan_id, 1)]
     assert await office.gaps(scan.scan_id) == [
-        (GapReason.GIVEN_UP, seconds(60), "examining it failed; see the log")
+        (GapReason.GIVEN_UP, seconds(60), "examining it failed; the log of ingestion says why")
     ]
 
 
