@@ -49,11 +49,13 @@ from homeward.matching.adapters.memory import (
 from homeward.matching.adapters.memory_feed import InMemorySightingFeed
 from homeward.matching.adapters.memory_records import InMemorySightingLedger, InMemorySubjectRecords
 from homeward.matching.composition import Choices, compose
+from homeward.matching.convert import subjects as convert_subjects
 from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.matching.servicer import services
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import Reason, invalid_field, unavailable
+from homeward.servicekit.identity.caller import Caller, acting_for
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.wire import to_duration, to_interval, to_timestamp
@@ -458,6 +460,26 @@ async def test_create_subject_refuses_a_field_that_breaks_its_rule(
     world: World, stated: Any, changes: dict[str, Any], field: str
 ) -> None:
     assert await fields_at_fault(create(world, stated(**changes))) == [field]
+
+
+async def test_create_subject_needs_an_authoriser_where_nobody_knows_who_calls(
+    world: World, stated: Any
+) -> None:
+    nobody = stated(authorised_by="")
+
+    assert await fields_at_fault(create(world, nobody)) == ["subject.authorised_by"]
+
+
+@pytest.mark.parametrize(("given", "recorded"), [("", "Anna Archer"), ("DI Example", "DI Example")])
+def test_the_authoriser_of_an_enrolment_is_whoever_is_stated_else_who_calls(
+    stated: Any, clock: Clock, given: str, recorded: str
+) -> None:
+    subject = stated(authorised_by=given)
+
+    with acting_for(Caller("Anna Archer", frozenset())):
+        details = convert_subjects.details_from(subject, now=clock.now())
+
+    assert details.authorised_by == recorded
 
 
 @pytest.mark.parametrize("days", [-1, 0, 367])

@@ -28,7 +28,7 @@ from homeward.cli.identification import (
     Metadata,
 )
 from homeward.cli.logins import LoginFile
-from homeward.cli.tokens import CommandToken, FileToken, TokenSource
+from homeward.cli.tokens import CommandToken, FileToken, TokenSource, claims_of
 from homeward.core.idempotency import retries
 from homeward.core.networks import is_loopback_address
 from homeward.core.rpc_errors import error_info, retry_seconds
@@ -300,6 +300,18 @@ class Connections:
             ended = self.places.how_it_ended if target.local else str
             self._channels[service] = _open(target, tls, _Edge(service, target, metadata, ended))
         return self._channels[service]
+
+    def claimed_name(self, service: str) -> str | None:
+        """Return whom the token says that it names, unchecked; None where calls carry none.
+
+        Empty where the token tells services alone. A service may take the name from another claim.
+
+        Raises:
+            CliError: There is no token where one was to be, or nothing says where the service is.
+        """
+        self.channel(service)
+        token = self._identified[self.places.find(service).access].token
+        return None if token is None else str((claims_of(token.token()) or {}).get("sub", ""))
 
 
 def _on_this_machine(address: str) -> bool:

@@ -10,6 +10,7 @@ import json
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from cli_values import (
     written,
 )
 from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
+from homeward.cli import people
 from homeward.cli.__main__ import run
+from issuer import segment
 
 BERT = "5e0d2b7c-91a4-4c3e-8f27-6b1d90a4c2e8"
 
@@ -319,6 +322,71 @@ def test_nobody_stays_enrolled_when_the_question_about_the_case_is_interrupted(
     assert "Nobody was enrolled." in capsys.readouterr().err
     first, again = homeward.subjects.requests
     assert first == again  # the same request, which enrols nobody else
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Gives the commands an access token with a payload."""
+
+    def write(payload: object) -> None:
+        (tmp_path / "token").write_text(f"e30.{segment(payload)}.e30")
+        monkeypatch.setenv("HOMEWARD_TOKEN_FILE", str(tmp_path / "token"))
+
+    return write
+
+
+@pytest.mark.parametrize("payload", [{"sub": "root"}, {"sub": "ds.archer"}, {}, b"opaque"])
+def test_whoever_enrols_is_the_authoriser_by_the_name_that_the_service_knows(
+    homeward: Homeward,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    token: Callable[..., None],
+    payload: object,
+) -> None:
+    token(payload)
+
+    assert run([*ADD_SUBJECT, written(tmp_path, "a.jpg", b"a")]) == 0
+
+    assert homeward.subjects.requests[0].subject.authorised_by == ""
+    assert capsys.readouterr().err == (
+        "Authorised by: Anna Archer, whom your access token names; --authorised-by names somebody"
+        " else.\n"
+    )
+
+
+def test_an_authoriser_who_is_stated_is_taken_and_not_told_again(
+    homeward: Homeward,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    token: Callable[..., None],
+) -> None:
+    token({"sub": "ds.archer"})
+    words = ["--authorised-by", "DI Example", written(tmp_path, "a.jpg", b"a")]
+
+    assert run([*ADD_SUBJECT, *words]) == 0
+
+    assert homeward.subjects.requests[0].subject.authorised_by == "DI Example"
+    assert capsys.readouterr().err == ""
+
+
+def test_the_token_of_a_shared_account_names_nobody_and_is_asked_about(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    token: Callable[..., None],
+) -> None:
+    token({"sub": "root"})
+    asked: list[str] = []
+    at_a_terminal(monkeypatch)
+    monkeypatch.setattr(people.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(
+        people.terminal, "ask_for", lambda question: asked.append(question) or "DI Example"
+    )
+
+    assert run([*ADD_SUBJECT, written(tmp_path, "a.jpg", b"a")]) == 0
+
+    assert asked == ["Who authorised the search (name, rank)?"]
+    assert homeward.subjects.requests[0].subject.authorised_by == "DI Example"
 
 
 def test_json_tells_what_was_warned_of(

@@ -65,7 +65,7 @@ def subject() -> None:
 @click.option(
     "--authorised-by",
     metavar="NAME",
-    help="Who authorised the search. [default: asked for, or the user of this computer]",
+    help="Who authorised the search. [default: you, by your access token]",
 )
 @click.option(
     "--review-by",
@@ -104,7 +104,7 @@ def add(
         label=label,
         age_group=_age_group(child=child),
         legal_basis=basis,
-        authorised_by=people.authoriser(authorised_by),
+        authorised_by=people.authoriser(session, authorised_by),
         review_time=times.to_timestamp(review_by or datetime.now(UTC) + _REVIEW_AFTER),
     )
     request_id = str(uuid.uuid4())
@@ -115,6 +115,7 @@ def add(
         raise
     assert offered.subject is not None, "it was created"
     subject_id = offered.subject.subject_id
+    people.tell_authoriser(stated.authorised_by, offered.subject.authorised_by)
     try:
         enrolment.offer(session, offered, pictures, ask=ask)
     except (CliError, click.Abort, KeyboardInterrupt):

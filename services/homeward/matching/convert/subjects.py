@@ -20,6 +20,7 @@ from homeward.matching.subjects.model import (
 )
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
+from homeward.servicekit.identity.caller import name_of_caller
 from homeward.servicekit.keyvalue import Stored
 
 MAX_PHOTO_BYTES = 32 * 1024 * 1024
@@ -74,6 +75,11 @@ def _review_time(subject: subject_pb2.Subject, now: datetime) -> datetime:
     return review
 
 
+def _authoriser(stated: str) -> str:
+    """Return who authorised an enrolment: as stated, else who makes the call."""
+    return wire.text(stated or name_of_caller(""), "subject.authorised_by", least=1, most=200)
+
+
 _DETAIL_FIELDS: Mapping[str, Callable[[subject_pb2.Subject, datetime], object]] = {
     "case_reference": lambda subject, _: wire.text(
         subject.case_reference, "subject.case_reference", least=1, most=100
@@ -83,9 +89,7 @@ _DETAIL_FIELDS: Mapping[str, Callable[[subject_pb2.Subject, datetime], object]] 
     "legal_basis": lambda subject, _: wire.text(
         subject.legal_basis, "subject.legal_basis", least=1, most=500
     ),
-    "authorised_by": lambda subject, _: wire.text(
-        subject.authorised_by, "subject.authorised_by", least=1, most=200
-    ),
+    "authorised_by": lambda subject, _: _authoriser(subject.authorised_by),
     "review_time": _review_time,
 }
 UPDATABLE_DETAILS = frozenset(_DETAIL_FIELDS)

@@ -103,7 +103,9 @@ class Subject(_message.Message):
     closed.
     """
     authorised_by: _builtins.str
-    """Who authorised it, 1 to 200 characters. Required. Empty once closed."""
+    """Who authorised it, at most 200 characters. Left out: who makes the call, as the service knows
+    them; required where callers are not checked. Empty once closed.
+    """
     state: Global___Subject.State.ValueType
     """Where it is in its life. Output only."""
     etag: _builtins.str
