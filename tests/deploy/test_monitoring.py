@@ -243,6 +243,7 @@ HEALTHY = {
     ),
     'homeward_policy_valid_until_timestamp_seconds{policy_id="p/1"}': f"9000000{HOURS}",
     "homeward_policy_in_force": f"1{HOURS}",
+    "homeward_promise_broken": f"0{HOURS}",
     'homeward_scan_authorisation_deadline_timestamp_seconds{job="homeward-ingestion"}': f"0{HOURS}",
     'homeward_policy_info{policy_id="p/1",approved="true"}': f"1{HOURS}",
     'homeward_model_info{pack="p",digest="d",instance="a"}': f"1{HOURS}",
@@ -323,6 +324,7 @@ ILL = {
     "HomewardPolicyUnapproved": {
         'homeward_policy_info{policy_id="p/1",approved="false"}': f"1{HOURS}"
     },
+    "HomewardPromiseBroken": {"homeward_promise_broken": f"1{HOURS}"},
     "HomewardModelsDiffer": {'homeward_model_info{pack="p",digest="e",instance="b"}': f"1{HOURS}"},
     "HomewardQueueStuck": {'homeward_scan_segments_total{outcome="searched"}': f"9{HOURS}"},
     "HomewardSegmentsGivenUp": {'homeward_scan_segments_total{outcome="given up"}': "0x150 1x50"},

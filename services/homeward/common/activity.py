@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 SEARCHES = "searches"
@@ -40,6 +41,15 @@ class CandidateFigure(StrEnum):
 def of_policy(policy_id: str, figure: str) -> str:
     """Return the name of a figure of a policy."""
     return f"{figure} {policy_id}"
+
+
+def by_policy(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Return the figures of each policy, by their own names, in the order of the policies' ids."""
+    found: dict[str, dict[str, float]] = {}
+    for name, value in sorted(figures.items()):
+        policy_id, figure = policy_and_figure(name)
+        found.setdefault(policy_id, {})[figure] = value
+    return dict(sorted(found.items()))
 
 
 def policy_and_figure(name: str) -> tuple[str, str]:

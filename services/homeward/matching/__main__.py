@@ -12,7 +12,7 @@ from homeward.core import policies
 from homeward.matching.activity.servicer import ActivityServicer
 from homeward.matching.assembly import assemble
 from homeward.matching.composition import Choices, compose
-from homeward.matching.metrics import measure_policy, measured_report
+from homeward.matching.metrics import measure_policy, measure_promise, measured_report
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit.audit.archive import LOOKED_EVERY
@@ -57,6 +57,13 @@ async def main() -> None:
         )
         await stack.enter_async_context(
             measured(partial(measure_policy, use_cases.policies), read=is_measured)
+        )
+        await stack.enter_async_context(
+            measured(
+                partial(measure_promise, engines.activity, use_cases.policies, clock),
+                read=is_measured,
+                every=timedelta(hours=1),
+            )
         )
         if engines.archiver is not None:
             archiving = regularly(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge
 
+from homeward.core.promise import Verdict
+from homeward.matching.activity.promise import lately
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.retention import Retention, RetentionReport
 from homeward.matching.sightings.model import Decision, Disposition
 from homeward.servicekit import errors
+from homeward.servicekit.activity import ActivityCounts
+from homeward.servicekit.clock import Clock
 
 PROBES = Counter(
     "homeward_match_probes_total",
@@ -55,6 +59,35 @@ UNKNOWN_COLLECTIONS = Gauge(
     "Collections of the vector store that no record names, as after an older state was restored:"
     " they may hold what was erased, and nothing removes them.",
 )
+
+PROMISE_BROKEN = Gauge(
+    "homeward_promise_broken",
+    "1 if more candidates of the last 30 days were wrong than was promised, and chance does not"
+    " explain it, as `homeward report` judges a month; 0 if that is not shown.",
+)
+WRONG_RATE = Gauge(
+    "homeward_wrong_candidate_rate",
+    "Appearances of the last 30 days that had a wrong candidate, as reviewed, of those compared:"
+    " `value`, and `low` and `high` of its 95 % interval; absent while none was compared.",
+    ["bound"],
+)
+PROMISED_RATE = Gauge(
+    "homeward_promised_wrong_candidate_rate",
+    "The same as promised, in the mean over the candidates; absent while nothing is promised.",
+    ["bound"],
+)
+
+
+async def measure_promise(counts: ActivityCounts, policies: Policies, clock: Clock) -> None:
+    """Say how often candidates are wrong, what was promised, and whether that is broken."""
+    found = await lately(counts, policies, clock)
+    PROMISE_BROKEN.set(found.verdict is Verdict.BROKEN)
+    for gauge, rate in ((WRONG_RATE, found.observed), (PROMISED_RATE, found.promised)):
+        gauge.clear()
+        if rate is not None:
+            gauge.labels("value").set(rate.value)
+            gauge.labels("low").set(rate.low)
+            gauge.labels("high").set(rate.high)
 
 
 async def measured_report(retention: Retention) -> RetentionReport:

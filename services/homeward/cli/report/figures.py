@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from homeward.api.common.v1.policy_pb2 import ErrorRate
 from homeward.api.common.v1.retention_pb2 import HeldData
 from homeward.api.matching.v1.activity_service_pb2 import (
     CandidateActivity,
@@ -14,8 +13,8 @@ from homeward.api.matching.v1.activity_service_pb2 import (
 )
 from homeward.cli import times
 from homeward.cli.report.period import Period
-from homeward.cli.report.rates import Comparison, Interval, Verdict
 from homeward.cli.report.trail import GENERIC_FROM, TrailTally
+from homeward.core.promise import Comparison, Interval, Outcomes, Verdict, compare
 
 LEAST_PEOPLE = 5
 """Of fewer people their number is not told: somebody could know who it was."""
@@ -95,7 +94,7 @@ def made_of(evidence: Evidence) -> Report:
     searches = _added(one.searches for one in evidence.days)
     policies = _by_policy(evidence.days)
     outcomes = _outcomes(policies)
-    comparison = _comparison(searches, policies, evidence.promised)
+    compared = comparison(evidence.days, evidence.promised)
     quoted, others, none = evidence.trail.purposes()
     purposes = [*quoted]
     if others:
@@ -114,12 +113,12 @@ def made_of(evidence: Evidence) -> Report:
         days=_days(evidence),
         policies=policies,
         outcomes=outcomes,
-        comparison=comparison,
+        comparison=compared,
         purposes=purposes,
         overdue=overdue,
         problems=evidence.problems,
         missing=evidence.missing,
-        alarms=_alarms(comparison, overdue, evidence.problems),
+        alarms=_alarms(compared, overdue, evidence.problems),
     )
 
 
@@ -254,19 +253,7 @@ def _by_policy(days: Iterable[DailyActivity]) -> list[CandidateActivity]:
         held = found.setdefault(one.policy_id, CandidateActivity(policy_id=one.policy_id))
         for name in _OUTCOMES:
             setattr(held, name, getattr(held, name) + getattr(one, name))
-        if one.HasField("promised_fpir"):
-            held.promised_fpir.CopyFrom(_mean(held.promised_fpir, one.promised_fpir))
     return [found[name] for name in sorted(found)]
-
-
-def _mean(first: ErrorRate, second: ErrorRate) -> ErrorRate:
-    trials = first.trial_count + second.trial_count
-
-    def mean(name: str) -> float:
-        weighed = (getattr(one, name) * one.trial_count for one in (first, second))
-        return float(sum(weighed)) / trials
-
-    return ErrorRate(value=mean("value"), low=mean("low"), high=mean("high"), trial_count=trials)
 
 
 def _outcomes(policies: Sequence[CandidateActivity]) -> list[tuple[str, int]]:
@@ -282,22 +269,31 @@ def _outcomes(policies: Sequence[CandidateActivity]) -> list[tuple[str, int]]:
     ]
 
 
-def _comparison(
-    searches: SearchActivity, policies: Sequence[CandidateActivity], in_force: Interval | None
-) -> Comparison:
-    promised = ErrorRate()
-    for one in policies:
-        if one.HasField("promised_fpir"):
-            promised = _mean(promised, one.promised_fpir)
-    known = Interval(promised.value, promised.low, promised.high)
-    return Comparison(
-        compared=searches.appearance_count,
-        wrong=sum(one.rejected_count for one in policies),
-        open=sum(
-            one.unreviewed_count + one.inconclusive_count + one.awaiting_second_count
-            for one in policies
-        ),
-        promised=known if promised.trial_count else in_force,
+def comparison(days: Iterable[DailyActivity], in_force: Interval | None) -> Comparison:
+    """Return wrong candidates of some days beside what was promised.
+
+    Args:
+        days: As matching counts them.
+        in_force: What the policy in force promises.
+    """
+    told = list(days)
+    return compare(
+        sum(one.searches.appearance_count for one in told),
+        [_of_policy(activity) for one in told for activity in one.candidates],
+        in_force=in_force,
+    )
+
+
+def _of_policy(activity: CandidateActivity) -> Outcomes:
+    promised = activity.promised_fpir
+    known = activity.HasField("promised_fpir")
+    return Outcomes(
+        wrong=activity.rejected_count,
+        open=activity.unreviewed_count
+        + activity.inconclusive_count
+        + activity.awaiting_second_count,
+        promised=Interval(promised.value, promised.low, promised.high) if known else None,
+        promised_count=promised.trial_count,
     )
 
 

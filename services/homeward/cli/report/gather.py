@@ -20,8 +20,8 @@ from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.options import Session
 from homeward.cli.report.figures import Evidence
 from homeward.cli.report.period import Period
-from homeward.cli.report.rates import Interval
 from homeward.cli.report.trail import TrailTally, tally
+from homeward.core.promise import Interval
 
 
 def read_evidence(session: Session, period: Period, *, exact: bool) -> Evidence:

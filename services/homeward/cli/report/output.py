@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 from homeward.cli.report import plots
 from homeward.cli.report.figures import Report, count
-from homeward.cli.report.rates import Verdict
 from homeward.cli.sheet.page import environment, policy_of
 from homeward.cli.terminal import clean
+from homeward.core.promise import Verdict
 
 _PACKAGE = "homeward.cli.report"
 _FORMULA = ("=", "+", "-", "@")

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from homeward.cli.report.figures import Report
 from homeward.cli.report.period import Period
-from homeward.cli.report.rates import Comparison, Interval
+from homeward.core.promise import Comparison, Interval
 
 WIDTH = 800.0
 BARS_HEIGHT = 200.0

@@ -16,7 +16,7 @@ from homeward.common.activity import (
     SEARCHES,
     CandidateFigure,
     SearchFigure,
-    policy_and_figure,
+    by_policy,
 )
 from homeward.matching.sightings.model import SightingState
 from homeward.servicekit import wire
@@ -112,11 +112,7 @@ def _searches(figures: Mapping[str, float]) -> activity_service_pb2.SearchActivi
 
 
 def _candidates(figures: Mapping[str, float]) -> list[activity_service_pb2.CandidateActivity]:
-    by_policy: dict[str, dict[str, float]] = {}
-    for name, value in figures.items():
-        policy_id, figure = policy_and_figure(name)
-        by_policy.setdefault(policy_id, {})[figure] = value
-    return [_of_policy(policy_id, by_policy[policy_id]) for policy_id in sorted(by_policy)]
+    return [_of_policy(policy_id, own) for policy_id, own in by_policy(figures).items()]
 
 
 def _of_policy(

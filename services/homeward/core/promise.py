@@ -1,8 +1,12 @@
-"""Whether more candidates were wrong than the policy promised."""
+"""Whether more candidates were wrong than the policy promised.
+
+The report of the command line and the metrics of matching judge by this alike.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -86,3 +90,42 @@ class Comparison:
         if self.at_most.high <= self.promised.high:
             return Verdict.KEPT
         return Verdict.NOT_BROKEN
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What became of some candidates, and what was promised of them."""
+
+    wrong: int
+    """Rejected by reviewers."""
+    open: int
+    """Not judged for good."""
+    promised: Interval | None = None
+    """In the mean over those that came with a promise."""
+    promised_count: int = 0
+    """How many did."""
+
+
+def compare(
+    compared: int, outcomes: Iterable[Outcomes], *, in_force: Interval | None
+) -> Comparison:
+    """Return wrong candidates beside what was promised of them, in the mean.
+
+    Args:
+        compared: Appearances that were compared.
+        outcomes: Of the candidates that came of that.
+        in_force: What the policy in force promises: counts where no candidate came with a promise.
+    """
+    all_of = list(outcomes)
+    promises = [(one.promised, one.promised_count) for one in all_of if one.promised is not None]
+    count = sum(number for _, number in promises)
+    value = sum(one.value * number for one, number in promises)
+    low = sum(one.low * number for one, number in promises)
+    high = sum(one.high * number for one, number in promises)
+    mean = Interval(value / count, low / count, high / count) if count else in_force
+    return Comparison(
+        compared=compared,
+        wrong=sum(one.wrong for one in all_of),
+        open=sum(one.open for one in all_of),
+        promised=mean,
+    )

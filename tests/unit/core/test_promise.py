@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from homeward.cli.report.rates import Comparison, Interval, Verdict, wilson
+from homeward.core.promise import Comparison, Interval, Outcomes, Verdict, compare, wilson
 
 PROMISED = Interval(0.001, 0.0005, 0.002)
 
@@ -61,3 +61,27 @@ def test_more_candidates_than_appearances_are_a_rate_of_one() -> None:
 
     assert observed is not None
     assert observed.value == 1
+
+
+def test_what_was_promised_is_the_mean_over_the_candidates() -> None:
+    made = compare(
+        1000,
+        [
+            Outcomes(wrong=2, open=1, promised=Interval(0.01, 0.005, 0.02), promised_count=3),
+            Outcomes(wrong=1, open=4, promised=Interval(0.03, 0.025, 0.04), promised_count=1),
+            Outcomes(wrong=5, open=0),
+        ],
+        in_force=PROMISED,
+    )
+
+    assert (made.compared, made.wrong, made.open) == (1000, 8, 5)
+    assert made.promised is not None
+    bounds = (made.promised.value, made.promised.low, made.promised.high)
+    assert bounds == pytest.approx((0.015, 0.01, 0.025))
+
+
+@pytest.mark.parametrize("in_force", [PROMISED, None])
+def test_without_candidates_the_promise_is_that_of_the_policy_in_force(
+    in_force: Interval | None,
+) -> None:
+    assert compare(1000, [], in_force=in_force).promised == in_force
