@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
 from marked import between
 
+from homeward.core.recordings import MAX_FOOTAGE_BYTES
 from homeward.ingestion.adapters.caged import BUDGET_PICTURES, DECODING, EXAMINING
 from homeward.ingestion.adapters.probe import TOO_LONG, WALL_SECONDS
 from homeward.ingestion.footage.limits import (
@@ -33,7 +34,6 @@ from homeward.ingestion.footage.limits import (
     RARE_KEY_PICTURES,
     RARE_RATE,
 )
-from homeward.ingestion.footage.model import MAX_FOOTAGE_BYTES
 from homeward.ingestion.footage.timeline import MAX_ANSWER
 from homeward.ingestion.scan.follow import MOST_ENDED, REST_GIVEN_UP
 from homeward.ingestion.scan.work import FAILED_TOO_OFTEN, MAX_ATTEMPTS

@@ -13,6 +13,7 @@ from minio import Minio
 from engines import S3Account
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.intake.bucket import Bucket, Record
+from homeward.cli.intake.changes import ChangedError
 
 
 @pytest.fixture
@@ -53,6 +54,19 @@ def test_recordings_are_read_with_what_lies_beside_them(
     said = b'{"startTime": "2026-06-20T10:00:00Z"}'
     assert [opened.side_car(one) for one in found] == [said, None]
     assert list(record.room("b.mp4").parent.iterdir()) == []
+
+
+def test_an_object_that_another_took_the_place_of_is_not_read(
+    s3_account: S3Account, bucket: str, tmp_path: Path
+) -> None:
+    opened = Bucket.opened(f"s3://{bucket}/cctv", s3_account.endpoint)
+    listed, *_ = opened.objects()
+    opened._client.put_object(bucket, listed.key, io.BytesIO(b"a larger recording"), 18)
+
+    with pytest.raises(ChangedError):
+        opened.fetch(listed, tmp_path / "a.mp4")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_in_a_key_leads_out_of_the_folder(

@@ -17,6 +17,7 @@ from homeward.cli import patience, progress, times
 from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.cli.files import written_name
 from homeward.cli.render import size
+from homeward.core.recordings import MAX_FOOTAGE_BYTES, MAX_URL_BYTES
 
 _CHUNK_BYTES = 256 * 1024
 _READ_BYTES = 1024 * 1024
@@ -35,6 +36,21 @@ class UploadResult:
     already_held: bool
 
 
+def require_size(name: str, length: int, *, transport: str) -> None:
+    """Refuse a file that the service would refuse for its size, before it is read.
+
+    Raises:
+        CliError: It is too large.
+    """
+    most = MAX_URL_BYTES if transport == "url" else MAX_FOOTAGE_BYTES
+    if length > most:
+        without = length <= MAX_FOOTAGE_BYTES
+        raise CliError(
+            f"{name}: has {size(length)}; at most {size(most)} are taken in",
+            advice="leave --via-url out" if without else "export it in shorter parts",
+        )
+
+
 def describe(
     path: Path, camera_id: str, start: datetime, *, transport: str
 ) -> footage_service_pb2.UploadHeader:
@@ -42,9 +58,13 @@ def describe(
 
     The request id follows from what is uploaded, and under which name, so that the same command
     finds its upload again. The same bytes under another name are another upload.
+
+    Raises:
+        CliError: It is too large.
     """
     name = written_name(path.name)
     length = path.stat().st_size
+    require_size(name, length, transport=transport)
     digest = hashlib.sha256()
     pace = progress.Pace()
     with path.open("rb") as file, progress.shown(f"Reading {path.name}") as show:

@@ -18,6 +18,7 @@ from homeward.api.ingestion.v1 import (
     scan_service_pb2,
     scan_service_pb2_grpc,
 )
+from homeward.core.recordings import MAX_URL_BYTES
 from homeward.ingestion.cameras.catalogue import CameraFootage, Cameras
 from homeward.ingestion.clip.making import ClipMaking
 from homeward.ingestion.clip.model import ClipProgress
@@ -133,9 +134,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         wire.require(request, "header", "header")
         if request.header.offset_bytes:
             raise invalid_field("header.offset_bytes", "must be 0: a URL takes the whole file")
-        request_id, header = convert_footage.header_from(
-            request.header, most=convert_footage.MAX_URL_BYTES
-        )
+        request_id, header = convert_footage.header_from(request.header, most=MAX_URL_BYTES)
         answer = await self._footage.uploads.upload_url(request_id, header)
         if isinstance(answer, Footage):
             return footage_service_pb2.CreateUploadUrlResponse(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,8 +18,10 @@ from homeward.cli import upload
 from homeward.cli.__main__ import run
 from homeward.cli.intake import folder as folders
 from homeward.cli.intake.bucket import Bucket, Object
+from homeward.cli.intake.changes import ChangedError
 
 NAME = "20261120T100000.mp4"
+GIB = 1024**3
 Watch = Callable[..., int]
 
 
@@ -277,12 +280,13 @@ class Objects:
 
     fetched: list[str]
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = 11) -> None:
         self.fetched = []
+        self.size = size
 
     def objects(self) -> list[Object]:
         names = (f"gate/{NAME}", "gate/no-time.mp4")
-        return [Object(f"p/{one}", PurePosixPath(one), "etag", 11) for one in names]
+        return [Object(f"p/{one}", PurePosixPath(one), "etag", self.size) for one in names]
 
     def side_car(self, _: Object) -> None:
         return None
@@ -304,6 +308,69 @@ def test_objects_of_a_bucket_are_taken_in_once_and_no_copy_is_left(
     assert bucket.fetched == [f"p/gate/{NAME}", "p/gate/no-time.mp4"]
     assert [one.camera_id for one in homeward.footage.headers] == ["gate"]
     assert left(tmp_path) == [".taken-in.json", "failed/gate/no-time.mp4.txt"]
+
+
+@pytest.mark.parametrize(
+    ("size", "words", "told"),
+    [
+        (50 * GIB + 1, [], "has 50.0 GiB; at most 50.0 GiB are taken in\nadvice: export it"),
+        (60 * GIB, ["--via-url"], "has 60.0 GiB; at most 5.0 GiB are taken in\nadvice: export it"),
+        (6 * GIB, ["--via-url"], "has 6.0 GiB; at most 5.0 GiB are taken in\nadvice: leave --via"),
+    ],
+)
+def test_an_object_that_is_too_large_is_refused_once_and_not_read(
+    homeward: Homeward,
+    tmp_path: Path,
+    watch: Watch,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    size: int,
+    words: list[str],
+    told: str,
+) -> None:
+    bucket = Objects(size)
+    monkeypatch.setattr(Bucket, "opened", lambda *_: bucket)
+
+    codes = [watch("--s3", "s3://exports/p", *words) for _ in range(2)]
+
+    assert codes == [4, 0]
+    assert (bucket.fetched, homeward.footage.headers) == ([], [])
+    assert left(tmp_path) == [
+        ".taken-in.json",
+        f"failed/gate/{NAME}.txt",
+        "failed/gate/no-time.mp4.txt",
+    ]
+    why = (tmp_path / f"failed/gate/{NAME}.txt").read_text()
+    assert why.startswith(f"error: {NAME}: {told}")
+
+
+def test_an_object_that_changes_while_it_is_read_is_tried_again_later(
+    homeward: Homeward, tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = Objects()
+
+    def changed(*_: object) -> None:
+        raise ChangedError
+
+    monkeypatch.setattr(Bucket, "opened", lambda *_: bucket)
+    monkeypatch.setattr(bucket, "fetch", changed)
+
+    assert watch("--s3", "s3://exports/p") == 0
+
+    assert (homeward.footage.headers, left(tmp_path)) == ([], [])
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(
+    homeward: Homeward, tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = export(tmp_path, f"gate/{NAME}")
+    os.truncate(path, 50 * GIB + 1)  # of holes: it takes no room
+    monkeypatch.setattr("homeward.cli.upload.hashlib.sha256", None)
+
+    assert watch() == 4
+
+    assert homeward.footage.headers == []
+    assert left(tmp_path) == [f"failed/gate/{NAME}", f"failed/gate/{NAME}.txt"]
 
 
 def test_a_side_car_that_is_none_keeps_no_other_object(

@@ -16,8 +16,9 @@ from homeward.cli.errors import CliError, ExitCode, local_problem, tell
 from homeward.cli.files import written_name
 from homeward.cli.intake import bucket as buckets
 from homeward.cli.intake import folder as folders
+from homeward.cli.intake.changes import ChangedError
 from homeward.cli.intake.facts import SIDE_CAR_SUFFIX, Facts, Rules, SideCar
-from homeward.cli.intake.taking import ChangedError, Fault, Taker, summary
+from homeward.cli.intake.taking import Fault, Taker, summary
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.render import line_text
 from homeward.cli.stopping import until_stopped
@@ -65,19 +66,29 @@ class Intake:
         try:
             outcome = self.taker.take(path, facts, is_as_seen)
         except ChangedError:
-            self._later[str(name)] = self.clock() + LATER_SECONDS
-            terminal.tell(f"{shown}: is not finished; it is tried again later", err=True)
+            self.put_off(name)
             return None
         self._later.pop(str(name), None)
         if isinstance(outcome, Fault):
-            self.refused += 1
-            self.last = outcome.problem.exit_code
-            tell(summary(str(name), outcome))
-            self._document(file=shown, reason=outcome.problem.reason, message=outcome.lines()[0])
-        else:
-            self.taken += 1
-            self._told(shown, outcome)
+            return self.refuse(name, outcome)
+        self.taken += 1
+        self._told(shown, outcome)
         return outcome
+
+    def put_off(self, name: PurePosixPath) -> None:
+        """Say that a file is not finished, and leave it for later."""
+        self._later[str(name)] = self.clock() + LATER_SECONDS
+        shown = written_name(str(name))
+        terminal.tell(f"{shown}: is not finished; it is tried again later", err=True)
+
+    def refuse(self, name: PurePosixPath, why: Fault) -> Fault:
+        """Say why a file is not taken in, and return that."""
+        self.refused += 1
+        self.last = why.problem.exit_code
+        tell(summary(str(name), why))
+        shown = written_name(str(name))
+        self._document(file=shown, reason=why.problem.reason, message=why.lines()[0])
+        return why
 
     def _told(self, shown: str, uploaded: UploadResult) -> None:
         footage = uploaded.footage
@@ -171,18 +182,7 @@ class FromBucket:
             side_car = self.bucket.side_car(one)
             if side_car is None and self.folder.side_car_first:
                 continue
-            path = self.record.room(one.place.name)
-            try:
-                self.bucket.fetch(one, path)
-                outcome = intake.take(
-                    one.place,
-                    path,
-                    lambda one=one, said=side_car: intake.rules.facts(  # type: ignore[misc]
-                        one.place, _parsed(said, one.place)
-                    ),
-                )
-            finally:
-                self.record.clear()
+            outcome = self._outcome(intake, one, side_car)
             if outcome is None:
                 continue
             if isinstance(outcome, Fault):
@@ -190,6 +190,24 @@ class FromBucket:
             dealt_with[one.key] = one.etag
             self.record.write(dealt_with)
         return False
+
+    def _outcome(
+        self, intake: Intake, one: buckets.Object, side_car: bytes | None
+    ) -> UploadResult | Fault | None:
+        """Fetch an object and take it in; one that is too large is refused before."""
+        if why := intake.taker.too_large(written_name(one.place.name), one.size):
+            return intake.refuse(one.place, why)
+        path = self.record.room(one.place.name)
+        try:
+            self.bucket.fetch(one, path)
+            return intake.take(
+                one.place, path, lambda: intake.rules.facts(one.place, _parsed(side_car, one.place))
+            )
+        except ChangedError:
+            intake.put_off(one.place)
+            return None
+        finally:
+            self.record.clear()
 
 
 def _parsed(side_car: bytes | None, place: PurePosixPath) -> SideCar | None:

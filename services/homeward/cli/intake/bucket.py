@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.intake.changes import ChangedError
 from homeward.cli.intake.facts import MOST_SIDE_CAR_BYTES, SIDE_CAR_SUFFIX
 from homeward.core.distribution import how_to_install
 from homeward.core.private_files import make_private_folder, write_private
@@ -28,6 +29,8 @@ SESSION_VARIABLE = "AWS_SESSION_TOKEN"
 DEFAULT_ENDPOINT = "https://s3.amazonaws.com"
 RECORD = ".taken-in.json"
 FETCHING = ".fetching"
+_CHANGED = 412
+"""HTTP status where an object is not the one that was asked for."""
 MOST_NAME_BYTES = 150
 """Of a file that an object is fetched to, whose draft has a longer name; a key has 1024 at most."""
 
@@ -116,13 +119,15 @@ class Bucket:
         return sorted(found, key=lambda one: one.key)
 
     def fetch(self, one: Object, path: Path) -> None:
-        """Write an object to a file.
+        """Write an object to a file, if it is still the one that was listed, of that size.
 
         Raises:
+            ChangedError: It is another one now.
             CliError: The store does not answer, or refuses.
         """
+        same = {"If-Match": f'"{one.etag}"'}
         with _translated(self._name):
-            self._client.fget_object(self._name, one.key, str(path))
+            self._client.fget_object(self._name, one.key, str(path), request_headers=same)
 
     def side_car(self, one: Object) -> bytes | None:
         """Return what lies beside an object, its beginning if it is too long; None for nothing.
@@ -211,6 +216,8 @@ def _translated(bucket: str) -> Iterator[None]:
         yield
     except (MinioException, HTTPError, ValueError) as error:
         code: Any = getattr(error, "code", None)
+        if code == "PreconditionFailed" or getattr(error, "status_code", 0) == _CHANGED:
+            raise ChangedError from error
         refused = code in ("AccessDenied", "NoSuchBucket", "InvalidAccessKeyId")
         raise CliError(
             f"the bucket {bucket} cannot be read: {code or type(error).__name__}",

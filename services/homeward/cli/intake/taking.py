@@ -11,6 +11,7 @@ from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStu
 from homeward.cli import upload
 from homeward.cli.errors import CliError, ExitCode, local_problem
 from homeward.cli.files import written_name
+from homeward.cli.intake.changes import ChangedError
 from homeward.cli.intake.facts import Facts
 from homeward.cli.upload import UploadResult
 
@@ -26,10 +27,6 @@ _CALLERS = (
     "RPC_UNKNOWN",
 )
 """Reasons, or their beginnings, that say nothing about a file: any other would get the same."""
-
-
-class ChangedError(Exception):
-    """A file changed while it was read: it was not finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +71,7 @@ class Taker:
         """
         try:
             known = facts()
-            transport = "url" if self.via_url else "stream"
-            header = upload.describe(path, known.camera_id, known.start, transport=transport)
+            header = upload.describe(path, known.camera_id, known.start, transport=self._transport)
             if not is_as_seen():
                 raise ChangedError
             send = upload.by_url if self.via_url else upload.stream
@@ -94,6 +90,18 @@ class Taker:
             self._take_back(uploaded)
             raise ChangedError
         return uploaded
+
+    def too_large(self, name: str, length: int) -> Fault | None:
+        """Return why a file of a size is not taken in; None if it may be."""
+        try:
+            upload.require_size(name, length, transport=self._transport)
+        except CliError as error:
+            return Fault(error)
+        return None
+
+    @property
+    def _transport(self) -> str:
+        return "url" if self.via_url else "stream"
 
     def _take_back(self, uploaded: UploadResult) -> None:
         """Remove a recording of a file that went on growing."""

@@ -10,11 +10,11 @@ from homeward.api.ingestion.v1 import (
 )
 from homeward.common import convert as common_convert
 from homeward.core.inventory import FOOTAGE
+from homeward.core.recordings import MAX_FOOTAGE_BYTES
 from homeward.ingestion.convert.cameras import camera_id_from
 from homeward.ingestion.footage.layout import is_footage_id
 from homeward.ingestion.footage.media import FootageProblem
 from homeward.ingestion.footage.model import (
-    MAX_FOOTAGE_BYTES,
     Footage,
     FootageHeader,
 )
@@ -24,7 +24,6 @@ from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 
 MAX_CHUNK_BYTES = 256 * 1024
-MAX_URL_BYTES = 5 * 1024**3
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PROBLEMS = {
     problem: footage_pb2.FootageProblem.Value(f"FOOTAGE_PROBLEM_{problem.name}")

@@ -8,8 +8,6 @@ from datetime import datetime
 from homeward.ingestion.footage.layout import footage_id_of
 from homeward.ingestion.footage.media import MediaInfo
 
-MAX_FOOTAGE_BYTES = 50 * 1024**3
-
 
 @dataclass(frozen=True, slots=True)
 class FootageHeader:
