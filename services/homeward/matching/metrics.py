@@ -63,7 +63,7 @@ UNKNOWN_COLLECTIONS = Gauge(
 PROMISE_BROKEN = Gauge(
     "homeward_promise_broken",
     "1 if more candidates of the last 30 days were wrong than was promised, and chance does not"
-    " explain it, as `homeward report` judges a month; 0 if that is not shown.",
+    " explain it, as the transparency report judges a month; 0 if that is not shown.",
 )
 WRONG_RATE = Gauge(
     "homeward_wrong_candidate_rate",

@@ -125,7 +125,7 @@ class Bucket:
             ChangedError: It is another one now.
             CliError: The store does not answer, or refuses.
         """
-        same = {"If-Match": f'"{one.etag}"'}
+        same: dict[str, str | list[str] | tuple[str]] = {"If-Match": f'"{one.etag}"'}
         with _translated(self._name):
             self._client.fget_object(self._name, one.key, str(path), request_headers=same)
 
