@@ -361,6 +361,9 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
     def __init__(self) -> None:
         self.script: list[list[Any]] = []
         self.created: list[Any] = []
+        self.asked_states: list[list[int]] = []
+        self.all_listed: list[scan_pb2.Scan] | None = None
+        """What a list tells; None for `listed` alone."""
         self.efforts: list[scan_pb2.FootageEffort] = []
         self.told: dict[str, Any] = {}
         """More of the scan that is read."""
@@ -412,6 +415,9 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
             yield update
 
     def ListScans(self, request: Any, context: Any) -> Any:
+        self.asked_states.append(list(request.states))
+        if self.all_listed is not None:
+            return scan_service_pb2.ListScansResponse(scans=self.all_listed)
         return scan_service_pb2.ListScansResponse(
             scans=[self.listed] * max(1, len(self.told_in_turn))
         )

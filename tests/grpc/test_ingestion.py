@@ -1147,6 +1147,37 @@ async def test_get_scan_and_list_scans_tell_the_same(api: Any) -> None:
     assert list(listed.scans) == [scan]
 
 
+async def test_scans_are_listed_by_state_over_pages(api: Any) -> None:
+    await upload(api)
+    scans = []
+    for number in range(3):
+        scans.append(await new_scan(api, f"scan-{number}"))
+        await api.scans.CancelScan(scan_service_pb2.CancelScanRequest(scan_id=scans[-1].scan_id))
+    scans.append(await new_scan(api, "scan-3"))
+    request = scan_service_pb2.ListScansRequest(states=[scan_pb2.Scan.STATE_CANCELLED], page_size=2)
+
+    first = await api.scans.ListScans(request)
+    request.page_token = first.next_page_token
+    second = await api.scans.ListScans(request)
+    request.page_token, request.states[:] = "", [scan_pb2.Scan.STATE_PENDING]
+    pending = await api.scans.ListScans(request)
+
+    assert (len(first.scans), len(second.scans), second.next_page_token) == (2, 1, "")
+    listed = {one.scan_id for one in (*first.scans, *second.scans)}
+    assert listed == {one.scan_id for one in scans[:3]}
+    assert [one.scan_id for one in pending.scans] == [scans[3].scan_id]
+
+
+@pytest.mark.parametrize("state", [0, 99])
+async def test_list_scans_refuses_what_is_no_state(api: Any, state: int) -> None:
+    request = scan_service_pb2.ListScansRequest(states=[scan_pb2.Scan.STATE_PENDING, state])
+
+    assert await refusal(api.scans.ListScans(request)) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        errors.Reason.FIELD_INVALID,
+    )
+
+
 async def test_cancel_scan_ends_it_once(api: Any) -> None:
     await upload(api)
     scan_id = (await planned_scan(api)).scan_id

@@ -30,9 +30,10 @@ from homeward.ingestion.footage.finding import FootageFilter
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.scan.resource import ScanResource
+from homeward.ingestion.scan.scans import place
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field, unavailable
-from homeward.servicekit.paging import PageQuery, page
+from homeward.servicekit.paging import PageQuery, page, page_by
 from homeward.servicekit.server import Service
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -222,7 +223,9 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
     async def ListScans(
         self, request: scan_service_pb2.ListScansRequest, _: Context
     ) -> scan_service_pb2.ListScansResponse:
-        items, token = page(request, await self._scans.find())
+        states = convert_scans.states_from(request.states)
+        found = [one for one in await self._scans.find() if not states or one[1].state in states]
+        items, token = page_by(request, found, lambda one: place(one[0]))
         return scan_service_pb2.ListScansResponse(
             scans=[convert_scans.to_scan(scan, summary) for scan, summary in items],
             next_page_token=token,

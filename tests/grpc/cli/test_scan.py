@@ -107,6 +107,55 @@ def test_a_list_of_scans_tells_what_was_searched_beside_what_was_dealt_with(
     assert re.search(r"cancelled\t100%\t10m00s\t2m00s", told)
 
 
+def listed_scan(
+    number: int, candidates: int, state: scan_pb2.Scan.State.ValueType
+) -> scan_pb2.Scan:
+    scan = scan_pb2.Scan(scan_id=f"{number}{SCAN[1:]}", state=state)
+    scan.create_time.seconds = number
+    scan.progress.candidate_count = candidates
+    scan.progress.total_duration.seconds = 10 - number
+    return scan
+
+
+@pytest.mark.parametrize(
+    ("words", "order"),
+    [
+        ([], "321"),
+        (["--sort", "newest"], "321"),
+        (["--sort", "oldest"], "123"),
+        (["--sort", "candidates"], "231"),
+        (["--sort", "footage"], "123"),
+        (["--sort", "state"], "132"),
+    ],
+)
+def test_scans_are_listed_in_the_order_that_is_asked_for(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], words: list[str], order: str
+) -> None:
+    homeward.scans.all_listed = [
+        listed_scan(3, 0, scan_pb2.Scan.STATE_SUCCEEDED),
+        listed_scan(2, 5, scan_pb2.Scan.STATE_SUCCEEDED),
+        listed_scan(1, 0, scan_pb2.Scan.STATE_PENDING),
+    ]
+
+    assert run(["scan", "list", "--output", "json", *words]) == 0
+
+    scans = json.loads(capsys.readouterr().out)["scans"]
+    assert "".join(one["scanId"][0] for one in scans) == order
+
+
+def test_scans_are_asked_for_by_state(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.all_listed = []
+
+    assert run(["scan", "list", "--state", "pending", "--state", "running"]) == 0
+    assert run(["scan", "list", "--state", "done"]) == 2
+
+    asked = [scan_pb2.Scan.STATE_PENDING, scan_pb2.Scan.STATE_RUNNING]
+    assert homeward.scans.asked_states == [asked]
+    assert "No scans in state pending or running." in capsys.readouterr().out
+
+
 def test_a_scan_that_is_cancelled_already_is_no_error(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -36,15 +37,56 @@ def scan() -> None:
     """List, watch and cancel searches."""
 
 
-@scan.command("list", examples=["homeward scan list"])
+STATES = {
+    enum_word(name, "STATE_"): value
+    for name, value in scan_pb2.Scan.State.items()
+    if value != scan_pb2.Scan.STATE_UNSPECIFIED
+}
+
+ORDERS: Mapping[str, Callable[[scan_pb2.Scan], tuple[float, ...]]] = {
+    "newest": lambda one: (-one.create_time.ToNanoseconds(),),
+    "oldest": lambda one: (one.create_time.ToNanoseconds(),),
+    "candidates": lambda one: (-one.progress.candidate_count,),
+    "footage": lambda one: (-times.seconds(one.progress.total_duration),),
+    "state": lambda one: (one.state,),
+}
+"""By the words of `--sort`. Those that are equal in it are newest first, as the service lists."""
+
+
+@scan.command(
+    "list",
+    examples=[
+        "homeward scan list",
+        "homeward scan list --state pending --state running --sort oldest",
+    ],
+)
 @connected
-def list_scans(session: Session) -> None:
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(list(STATES)),
+    help="Only in this state.",
+)
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(list(ORDERS)),
+    default="newest",
+    show_default=True,
+    help="Newest or oldest first, most candidates or footage first, or by state.",
+)
+def list_scans(session: Session, *, states: tuple[str, ...], order: str) -> None:
     """List the scans, newest first."""
-    scans = _list(session)
+    scans = sorted(_list(session, [STATES[state] for state in states]), key=ORDERS[order])
     if session.view.json:
         session.view.document({"scans": scans})
     elif not scans:
-        session.view.say("No scans. Start one with `homeward search`.")
+        session.view.say(
+            f"No scans in state {' or '.join(states)}."
+            if states
+            else "No scans. Start one with `homeward search`."
+        )
     else:
         ids = session.view.ids([each.scan_id for each in scans])
         matters = any(map(authorisation.matters, scans))
@@ -365,10 +407,9 @@ def _stub(session: Session) -> ScanServiceStub:
     return ScanServiceStub(session.connections.channel("ingestion"))
 
 
-def _list(session: Session) -> list[scan_pb2.Scan]:
-    return all_pages(
-        _stub(session).ListScans, scan_service_pb2.ListScansRequest(), lambda page: page.scans
-    )
+def _list(session: Session, states: Iterable[scan_pb2.Scan.State.ValueType]) -> list[scan_pb2.Scan]:
+    request = scan_service_pb2.ListScansRequest(states=states)
+    return all_pages(_stub(session).ListScans, request, lambda page: page.scans)
 
 
 def _subjects(session: Session, scan: scan_pb2.Scan) -> str:

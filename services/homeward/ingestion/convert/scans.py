@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -207,6 +208,15 @@ def _to_authorisation(held: Authorisation) -> scan_pb2.ScanAuthorisation:
         reason=held.reason,
         erase_time=_to_time(held.erase_time),
     )
+
+
+def states_from(states: Collection[scan_pb2.Scan.State.ValueType]) -> frozenset[ScanState]:
+    """Return the states of a filter; empty for any."""
+    known = {value: state for state, value in _SCAN_STATES.items()}
+    for index, value in enumerate(states):
+        if value not in known:
+            raise invalid_field(f"states[{index}]", "is not a state")
+    return frozenset(known[value] for value in states)
 
 
 def _to_time(instant: datetime | None) -> Timestamp | None:

@@ -181,7 +181,7 @@ class Scans:
         for scan in await self._visible(await self._records.find()):
             summary = scan.final or summarise(scan, await self._records.live(scan.scan_id))
             found.append((scan, summary))
-        return sorted(found, key=lambda pair: (pair[0].create_time, pair[0].scan_id))[::-1]
+        return sorted(found, key=lambda pair: place(pair[0]))
 
     async def cancel(self, scan_id: str) -> tuple[Scan, ScanSummary]:
         """Stop a scan. Segments that a scanner works on end within seconds.
@@ -441,3 +441,8 @@ def not_found(scan_id: str) -> errors.NotFoundError:
         reason=errors.Reason.SCAN_NOT_FOUND,
         metadata={"scan_id": scan_id},
     )
+
+
+def place(scan: Scan) -> tuple[float, str]:
+    """Return where a scan is in a list, newest first, which no other scan has."""
+    return -scan.create_time.timestamp(), scan.scan_id

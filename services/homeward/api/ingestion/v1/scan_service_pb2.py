@@ -27,7 +27,7 @@ from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_do
 from homeward.api.ingestion.v1 import scan_pb2 as homeward_dot_api_dot_ingestion_dot_v1_dot_scan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,homeward/api/ingestion/v1/scan_service.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a$homeward/api/common/v1/options.proto\x1a$homeward/api/ingestion/v1/scan.proto\"\xcc\x01\n\x11\x43reateScanRequest\x12\x39\n\x05scope\x18\x01 \x01(\x0b\x32$.homeward.api.ingestion.v1.ScanScopeB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12I\n\rjustification\x18\x03 \x01(\x0b\x32,.homeward.api.ingestion.v1.ScanJustificationB\x04\xe2\x41\x01\x01\x12\x17\n\trequester\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"C\n\x12\x43reateScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"\'\n\x0eGetScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"@\n\x0fGetScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"E\n\x10ListScansRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\\\n\x11ListScansResponse\x12.\n\x05scans\x18\x01 \x03(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n ListIncomparableStretchesRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xd2\x01\n!ListIncomparableStretchesResponse\x12N\n\x16incomparable_stretches\x18\x01 \x03(\x0b\x32..homeward.api.ingestion.v1.IncomparableStretch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x44\n\x10unlisted_footage\x18\x03 \x03(\x0b\x32*.homeward.api.ingestion.v1.UnlistedFootage\"*\n\x11\x43\x61ncelScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"C\n\x12\x43\x61ncelScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"`\n\x14\x41uthoriseScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\treference\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nauthoriser\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"F\n\x15\x41uthoriseScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"Z\n\x11RefuseScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nauthoriser\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"C\n\x12RefuseScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\",\n\x13GetUseRecordRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"J\n\x14GetUseRecordResponse\x12\x0e\n\x06record\x18\x01 \x01(\x0c\x12\x0c\n\x04note\x18\x02 \x01(\t\x12\x14\n\x0cverifier_key\x18\x03 \x01(\t\")\n\x10WatchScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x8d\x01\n\x11WatchScanResponse\x12/\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.ScanH\x00\x12=\n\tcandidate\x18\x02 \x01(\x0b\x32(.homeward.api.ingestion.v1.ScanCandidateH\x00\x42\x08\n\x06update2\x97\t\n\x0bScanService\x12y\n\nCreateScan\x12,.homeward.api.ingestion.v1.CreateScanRequest\x1a-.homeward.api.ingestion.v1.CreateScanResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x01\x90\xb5\x18\x06\x12r\n\x07GetScan\x12).homeward.api.ingestion.v1.GetScanRequest\x1a*.homeward.api.ingestion.v1.GetScanResponse\"\x10\x90\x02\x01\x8a\xb5\x18\x05\n\x03\x01\x02\x08\x90\xb5\x18\x04\x12x\n\tListScans\x12+.homeward.api.ingestion.v1.ListScansRequest\x1a,.homeward.api.ingestion.v1.ListScansResponse\"\x10\x90\x02\x01\x8a\xb5\x18\x05\n\x03\x01\x02\x08\x90\xb5\x18\x04\x12\xa7\x01\n\x19ListIncomparableStretches\x12;.homeward.api.ingestion.v1.ListIncomparableStretchesRequest\x1a<.homeward.api.ingestion.v1.ListIncomparableStretchesResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12v\n\nCancelScan\x12,.homeward.api.ingestion.v1.CancelScanRequest\x1a-.homeward.api.ingestion.v1.CancelScanResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x01\x90\xb5\x18\x03\x12\x82\x01\n\rAuthoriseScan\x12/.homeward.api.ingestion.v1.AuthoriseScanRequest\x1a\x30.homeward.api.ingestion.v1.AuthoriseScanResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x08\x90\xb5\x18\x03\x12y\n\nRefuseScan\x12,.homeward.api.ingestion.v1.RefuseScanRequest\x1a-.homeward.api.ingestion.v1.RefuseScanResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x08\x90\xb5\x18\x07\x12\x81\x01\n\x0cGetUseRecord\x12..homeward.api.ingestion.v1.GetUseRecordRequest\x1a/.homeward.api.ingestion.v1.GetUseRecordResponse\"\x10\x90\x02\x01\x8a\xb5\x18\x05\n\x03\x01\x08\x05\x90\xb5\x18\x05\x12y\n\tWatchScan\x12+.homeward.api.ingestion.v1.WatchScanRequest\x1a,.homeward.api.ingestion.v1.WatchScanResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,homeward/api/ingestion/v1/scan_service.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a$homeward/api/common/v1/options.proto\x1a$homeward/api/ingestion/v1/scan.proto\"\xcc\x01\n\x11\x43reateScanRequest\x12\x39\n\x05scope\x18\x01 \x01(\x0b\x32$.homeward.api.ingestion.v1.ScanScopeB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12I\n\rjustification\x18\x03 \x01(\x0b\x32,.homeward.api.ingestion.v1.ScanJustificationB\x04\xe2\x41\x01\x01\x12\x17\n\trequester\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"C\n\x12\x43reateScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"\'\n\x0eGetScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"@\n\x0fGetScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"\x82\x01\n\x10ListScansRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12;\n\x06states\x18\x03 \x03(\x0e\x32%.homeward.api.ingestion.v1.Scan.StateB\x04\xe2\x41\x01\x01\"\\\n\x11ListScansResponse\x12.\n\x05scans\x18\x01 \x03(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n ListIncomparableStretchesRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xd2\x01\n!ListIncomparableStretchesResponse\x12N\n\x16incomparable_stretches\x18\x01 \x03(\x0b\x32..homeward.api.ingestion.v1.IncomparableStretch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x44\n\x10unlisted_footage\x18\x03 \x03(\x0b\x32*.homeward.api.ingestion.v1.UnlistedFootage\"*\n\x11\x43\x61ncelScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"C\n\x12\x43\x61ncelScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"`\n\x14\x41uthoriseScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\treference\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nauthoriser\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"F\n\x15\x41uthoriseScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"Z\n\x11RefuseScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nauthoriser\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"C\n\x12RefuseScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\",\n\x13GetUseRecordRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"J\n\x14GetUseRecordResponse\x12\x0e\n\x06record\x18\x01 \x01(\x0c\x12\x0c\n\x04note\x18\x02 \x01(\t\x12\x14\n\x0cverifier_key\x18\x03 \x01(\t\")\n\x10WatchScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x8d\x01\n\x11WatchScanResponse\x12/\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.ScanH\x00\x12=\n\tcandidate\x18\x02 \x01(\x0b\x32(.homeward.api.ingestion.v1.ScanCandidateH\x00\x42\x08\n\x06update2\x97\t\n\x0bScanService\x12y\n\nCreateScan\x12,.homeward.api.ingestion.v1.CreateScanRequest\x1a-.homeward.api.ingestion.v1.CreateScanResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x01\x90\xb5\x18\x06\x12r\n\x07GetScan\x12).homeward.api.ingestion.v1.GetScanRequest\x1a*.homeward.api.ingestion.v1.GetScanResponse\"\x10\x90\x02\x01\x8a\xb5\x18\x05\n\x03\x01\x02\x08\x90\xb5\x18\x04\x12x\n\tListScans\x12+.homeward.api.ingestion.v1.ListScansRequest\x1a,.homeward.api.ingestion.v1.ListScansResponse\"\x10\x90\x02\x01\x8a\xb5\x18\x05\n\x03\x01\x02\x08\x90\xb5\x18\x04\x12\xa7\x01\n\x19ListIncomparableStretches\x12;.homeward.api.ingestion.v1.ListIncomparableStretchesRequest\x1a<.homeward.api.ingestion.v1.ListIncomparableStretchesResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12v\n\nCancelScan\x12,.homeward.api.ingestion.v1.CancelScanRequest\x1a-.homeward.api.ingestion.v1.CancelScanResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x01\x90\xb5\x18\x03\x12\x82\x01\n\rAuthoriseScan\x12/.homeward.api.ingestion.v1.AuthoriseScanRequest\x1a\x30.homeward.api.ingestion.v1.AuthoriseScanResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x08\x90\xb5\x18\x03\x12y\n\nRefuseScan\x12,.homeward.api.ingestion.v1.RefuseScanRequest\x1a-.homeward.api.ingestion.v1.RefuseScanResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x08\x90\xb5\x18\x07\x12\x81\x01\n\x0cGetUseRecord\x12..homeward.api.ingestion.v1.GetUseRecordRequest\x1a/.homeward.api.ingestion.v1.GetUseRecordResponse\"\x10\x90\x02\x01\x8a\xb5\x18\x05\n\x03\x01\x08\x05\x90\xb5\x18\x05\x12y\n\tWatchScan\x12+.homeward.api.ingestion.v1.WatchScanRequest\x1a,.homeward.api.ingestion.v1.WatchScanResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTSCANSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTSCANSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTSCANSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSCANSREQUEST'].fields_by_name['states']._loaded_options = None
+  _globals['_LISTSCANSREQUEST'].fields_by_name['states']._serialized_options = b'\342A\001\001'
   _globals['_LISTINCOMPARABLESTRETCHESREQUEST'].fields_by_name['scan_id']._loaded_options = None
   _globals['_LISTINCOMPARABLESTRETCHESREQUEST'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
   _globals['_LISTINCOMPARABLESTRETCHESREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -98,34 +100,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSCANREQUEST']._serialized_end=499
   _globals['_GETSCANRESPONSE']._serialized_start=501
   _globals['_GETSCANRESPONSE']._serialized_end=565
-  _globals['_LISTSCANSREQUEST']._serialized_start=567
-  _globals['_LISTSCANSREQUEST']._serialized_end=636
-  _globals['_LISTSCANSRESPONSE']._serialized_start=638
-  _globals['_LISTSCANSRESPONSE']._serialized_end=730
-  _globals['_LISTINCOMPARABLESTRETCHESREQUEST']._serialized_start=732
-  _globals['_LISTINCOMPARABLESTRETCHESREQUEST']._serialized_end=840
-  _globals['_LISTINCOMPARABLESTRETCHESRESPONSE']._serialized_start=843
-  _globals['_LISTINCOMPARABLESTRETCHESRESPONSE']._serialized_end=1053
-  _globals['_CANCELSCANREQUEST']._serialized_start=1055
-  _globals['_CANCELSCANREQUEST']._serialized_end=1097
-  _globals['_CANCELSCANRESPONSE']._serialized_start=1099
-  _globals['_CANCELSCANRESPONSE']._serialized_end=1166
-  _globals['_AUTHORISESCANREQUEST']._serialized_start=1168
-  _globals['_AUTHORISESCANREQUEST']._serialized_end=1264
-  _globals['_AUTHORISESCANRESPONSE']._serialized_start=1266
-  _globals['_AUTHORISESCANRESPONSE']._serialized_end=1336
-  _globals['_REFUSESCANREQUEST']._serialized_start=1338
-  _globals['_REFUSESCANREQUEST']._serialized_end=1428
-  _globals['_REFUSESCANRESPONSE']._serialized_start=1430
-  _globals['_REFUSESCANRESPONSE']._serialized_end=1497
-  _globals['_GETUSERECORDREQUEST']._serialized_start=1499
-  _globals['_GETUSERECORDREQUEST']._serialized_end=1543
-  _globals['_GETUSERECORDRESPONSE']._serialized_start=1545
-  _globals['_GETUSERECORDRESPONSE']._serialized_end=1619
-  _globals['_WATCHSCANREQUEST']._serialized_start=1621
-  _globals['_WATCHSCANREQUEST']._serialized_end=1662
-  _globals['_WATCHSCANRESPONSE']._serialized_start=1665
-  _globals['_WATCHSCANRESPONSE']._serialized_end=1806
-  _globals['_SCANSERVICE']._serialized_start=1809
-  _globals['_SCANSERVICE']._serialized_end=2984
+  _globals['_LISTSCANSREQUEST']._serialized_start=568
+  _globals['_LISTSCANSREQUEST']._serialized_end=698
+  _globals['_LISTSCANSRESPONSE']._serialized_start=700
+  _globals['_LISTSCANSRESPONSE']._serialized_end=792
+  _globals['_LISTINCOMPARABLESTRETCHESREQUEST']._serialized_start=794
+  _globals['_LISTINCOMPARABLESTRETCHESREQUEST']._serialized_end=902
+  _globals['_LISTINCOMPARABLESTRETCHESRESPONSE']._serialized_start=905
+  _globals['_LISTINCOMPARABLESTRETCHESRESPONSE']._serialized_end=1115
+  _globals['_CANCELSCANREQUEST']._serialized_start=1117
+  _globals['_CANCELSCANREQUEST']._serialized_end=1159
+  _globals['_CANCELSCANRESPONSE']._serialized_start=1161
+  _globals['_CANCELSCANRESPONSE']._serialized_end=1228
+  _globals['_AUTHORISESCANREQUEST']._serialized_start=1230
+  _globals['_AUTHORISESCANREQUEST']._serialized_end=1326
+  _globals['_AUTHORISESCANRESPONSE']._serialized_start=1328
+  _globals['_AUTHORISESCANRESPONSE']._serialized_end=1398
+  _globals['_REFUSESCANREQUEST']._serialized_start=1400
+  _globals['_REFUSESCANREQUEST']._serialized_end=1490
+  _globals['_REFUSESCANRESPONSE']._serialized_start=1492
+  _globals['_REFUSESCANRESPONSE']._serialized_end=1559
+  _globals['_GETUSERECORDREQUEST']._serialized_start=1561
+  _globals['_GETUSERECORDREQUEST']._serialized_end=1605
+  _globals['_GETUSERECORDRESPONSE']._serialized_start=1607
+  _globals['_GETUSERECORDRESPONSE']._serialized_end=1681
+  _globals['_WATCHSCANREQUEST']._serialized_start=1683
+  _globals['_WATCHSCANREQUEST']._serialized_end=1724
+  _globals['_WATCHSCANRESPONSE']._serialized_start=1727
+  _globals['_WATCHSCANRESPONSE']._serialized_end=1868
+  _globals['_SCANSERVICE']._serialized_start=1871
+  _globals['_SCANSERVICE']._serialized_end=3046
 # @@protoc_insertion_point(module_scope)
