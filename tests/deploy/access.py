@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from deploy.manifests import COMPONENT, Manifests, Workload
-from deploy.network import CALLS
+from deploy.network import CALLS, CLIENTS
 from homeward.servicekit.identity.rules import AuthFileError, AuthRules, read_rules
 
 AUTH_FILE = "HOMEWARD_AUTH_FILE"
+BY_TOKEN = ("client", "webhook")
+"""Callers whom a token names, and no certificate: they see cases."""
 
 
 def access(manifests: Manifests) -> Iterator[str]:
@@ -20,8 +22,13 @@ def access(manifests: Manifests) -> Iterator[str]:
         one["metadata"]["labels"][COMPONENT]: {*one["spec"]["dnsNames"]}
         for one in manifests.of("Certificate")
     }
+    present = {one.component for one in manifests.workloads}
     for workload, container in manifests.containers():
-        callers = [one for one, called in CALLS.items() if workload.component in called]
+        callers = [
+            one
+            for one, called in CALLS.items()
+            if workload.component in called and (one not in CLIENTS or one in present)
+        ]
         if not callers:
             continue
         variables = {one["name"]: one.get("value", "") for one in container.get("env", [])}
@@ -38,7 +45,7 @@ def access(manifests: Manifests) -> Iterator[str]:
             continue
         for caller in callers:
             known = names.get(caller.removesuffix("-setup"), set())
-            if caller != "client" and not known & {*rules.services, *rules.programs}:
+            if caller not in BY_TOKEN and not known & {*rules.services, *rules.programs}:
                 yield f"{workload.name} does not know {caller}"
 
 

@@ -25,9 +25,11 @@ from deploy import images as built
 from deploy import network
 from deploy.access import AUTH_FILE, access
 from deploy.auditing import checkpoints
+from deploy.clients import alone
 from deploy.lawful import lawful
 from deploy.manifests import K8S, NAMESPACE, ROOT, Manifests, Workload, selects
 from homeward.cli.app import app
+from homeward.cli.identification import STATED, TOKEN_FILE
 from homeward.cli.shared import SERVICES
 from homeward.core.tls import VARIABLES as TLS_FILES
 from homeward.embedding.settings import EmbeddingSettings
@@ -64,6 +66,8 @@ RUNS: Mapping[str, Sequence[str]] = {
     "matching": ("python", "-m", "homeward.matching"),
     "matching-setup": ("python", "-m", "homeward.matching.setup"),
     "retention-check": ("homeward", "retention"),
+    "webhook": ("homeward", "watch", "--webhook"),
+    "footage-intake": ("homeward", "footage", "watch"),
 }
 """By component, how its program begins."""
 
@@ -73,7 +77,12 @@ CALLED = ("ingestion", "embedding", "matching")
 GROW = ("embedding", "scanner")
 """Components with more replicas the more there is to do, in production."""
 
-COMMAND_LINE = {f"HOMEWARD_{service.upper()}_TARGET" for service in SERVICES} | set(TLS_FILES)
+COMMAND_LINE = {
+    *(f"HOMEWARD_{service.upper()}_TARGET" for service in SERVICES),
+    *TLS_FILES,
+    TOKEN_FILE,
+    *STATED,
+}
 
 ITSELF_BYTES = 2**30
 """Memory of a service that reads recordings, beside its cages, at the least."""
@@ -283,7 +292,7 @@ def probes(manifests: Manifests) -> Problems:
     """What runs on has three probes; readiness follows the engines, liveness does not."""
     for workload, container in manifests.containers():
         where = f"{workload.name} {container['name']}"
-        if not workload.runs_on:
+        if not workload.runs_on or workload.component in network.CLIENTS:
             continue
         for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
             probe = container.get(kind)
@@ -366,7 +375,7 @@ def disruption(manifests: Manifests) -> Problems:
         if one["spec"].get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
             yield f"PodDisruptionBudget/{one['metadata']['name']} keeps pods that are not ready"
     for workload in manifests.workloads:
-        if workload.kind != "Deployment":
+        if workload.kind != "Deployment" or workload.component in network.CLIENTS:
             continue
         own = [one["spec"] for one in budgets if selects(one["spec"]["selector"], workload.labels)]
         if len(own) != 1:
@@ -389,7 +398,7 @@ def spread(manifests: Manifests) -> Problems:
             is_strict = one["whenUnsatisfiable"] == "DoNotSchedule"
             if is_strict and one.get("nodeTaintsPolicy") != "Honor":
                 yield f"{workload.name} waits for nodes that do not take it: {one['topologyKey']}"
-        if workload.kind == "Deployment":
+        if workload.kind == "Deployment" and workload.component not in network.CLIENTS:
             keys = {
                 one["topologyKey"]
                 for one in constraints
@@ -684,6 +693,7 @@ QUICK: Sequence[Check] = (
     certificates,
     access,
     lawful,
+    alone,
     checkpoints,
     secrets,
     images,

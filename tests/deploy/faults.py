@@ -10,6 +10,7 @@ from deploy import checks
 from deploy.access import AUTH_FILE, access
 from deploy.auditing import KEY_FILE, checkpoints
 from deploy.checks import Check
+from deploy.clients import alone
 from deploy.lawful import STATED, lawful
 from deploy.manifests import Document, Manifests
 
@@ -96,6 +97,12 @@ def _bundled(manifests: Manifests) -> None:
 
 def _drop(manifests: Manifests, kind: str, name: str) -> None:
     manifests.documents.remove(manifests.named(kind, name))
+
+
+def _forgetful(manifests: Manifests) -> None:
+    volume = next(one for one in _pod(manifests, "webhook")["volumes"] if one["name"] == "state")
+    del volume["persistentVolumeClaim"]
+    volume["emptyDir"] = {"sizeLimit": "64Mi"}
 
 
 _SECRET = {
@@ -617,6 +624,53 @@ FAULTS: Sequence[Fault] = (
         "cases that everybody sees in production",
         lawful,
         lambda m: _rule(m, "restrict_to_cases = false"),
+    ),
+    Fault(
+        "two webhooks, which send events out of order",
+        alone,
+        lambda m: _deployment(m, "webhook")["spec"].update(replicas=2),
+        overlay="production-connected",
+    ),
+    Fault(
+        "a webhook that an upgrade starts beside the old one",
+        alone,
+        lambda m: _deployment(m, "webhook")["spec"].update(strategy={"type": "RollingUpdate"}),
+        overlay="production-connected",
+    ),
+    Fault(
+        "a webhook that forgets which event was delivered last",
+        alone,
+        _forgetful,
+        overlay="production-connected",
+    ),
+    Fault(
+        "a webhook without a token of its own",
+        alone,
+        lambda m: _container(m, "webhook")["env"].remove(
+            _variable(m, "HOMEWARD_TOKEN_FILE", of="webhook")
+        ),
+        overlay="production-connected",
+    ),
+    Fault(
+        "a webhook that may reach the internet",
+        checks.arrows,
+        lambda m: _policy(m, "to-receiver")["egress"][0]["to"].append(_EVERYWHERE),
+        overlay="production-connected",
+    ),
+    Fault(
+        "an intake of footage that reaches matching",
+        checks.arrows,
+        lambda m: [
+            _policy(m, "webhook-to-matching").update(podSelector={}),
+            _policy(m, "from-webhook-to-matching")["ingress"][0].pop("from"),
+        ],
+        overlay="production-connected",
+    ),
+    Fault(
+        "an intake of footage that ingestion does not know",
+        access,
+        lambda m: _drop(m, "Certificate", "homeward-footage-intake"),
+        overlay="production-connected",
     ),
     Fault(
         "a trail whose checkpoints nobody signs",

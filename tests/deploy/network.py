@@ -40,12 +40,18 @@ class Endpoint:
 CALLS = {
     "client": ("ingestion", "matching"),
     "retention-check": ("ingestion", "matching"),
+    "webhook": ("matching",),
+    "footage-intake": ("ingestion",),
     "ingestion": ("embedding", "matching"),
     "scanner": ("embedding", "matching"),
     "matching": ("embedding",),
     "matching-setup": ("embedding",),
 }
+CLIENTS = ("webhook", "footage-intake")
+"""Components that overlays may have, of one replica each, which nobody calls."""
+
 STORES = {
+    "webhook": ("receiver",),
     "ingestion": ("s3", "nats", "issuer"),
     "scanner": ("s3", "nats"),
     "matching": ("qdrant", "s3", "nats", "issuer"),
@@ -57,6 +63,7 @@ ENGINES: Mapping[str, frozenset[Port]] = {
     "nats": frozenset({("TCP", 4222)}),
     "qdrant": frozenset({("TCP", 6333)}),
     "issuer": frozenset({("TCP", 8443)}),
+    "receiver": frozenset({("TCP", 8443)}),
 }
 DNS = frozenset({("UDP", 53), ("TCP", 53)})
 SERVICES = ("ingestion", "scanner", "embedding", "matching")
@@ -66,6 +73,7 @@ def expected(manifests: Manifests) -> set[Arrow]:
     """Return the arrows of docs/architecture.md, names of hosts, and metrics where they are on."""
     inside = [one.name for one in endpoints(manifests) if one.governed]
     asked = [*STORES.items(), *((source, ("dns",)) for source in inside)]
+    absent = {*CLIENTS} - {*inside}
     arrows = {(source, to, ("TCP", 50051)) for source, all_of in CALLS.items() for to in all_of}
     arrows |= {
         (source, to, port)
@@ -75,7 +83,7 @@ def expected(manifests: Manifests) -> set[Arrow]:
     }
     if manifests.of("PodMonitor"):
         arrows |= {("prometheus", service, ("TCP", 9090)) for service in SERVICES}
-    return arrows
+    return {one for one in arrows if one[0] not in absent}
 
 
 def endpoints(manifests: Manifests) -> list[Endpoint]:
