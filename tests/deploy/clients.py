@@ -29,8 +29,9 @@ def alone(manifests: Manifests) -> Iterator[str]:
         mounted = {
             one["mountPath"]: volumes.get(one["name"], {}) for one in container["volumeMounts"]
         }
-        if "persistentVolumeClaim" not in mounted.get(KEPT[workload.component], {}):
-            yield f"{workload.name} forgets where it was: {KEPT[workload.component]} goes with its pod"
+        kept = KEPT[workload.component]
+        if "persistentVolumeClaim" not in mounted.get(kept, {}):
+            yield f"{workload.name} forgets where it was: {kept} goes with its pod"
         variables = {one["name"]: one.get("value", "") for one in container["env"]}
         folder = variables.get(TOKEN_FILE, "").rpartition("/")[0]
         if workload.component == "webhook" and "secret" not in mounted.get(folder, {}):

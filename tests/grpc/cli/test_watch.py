@@ -182,6 +182,19 @@ def test_a_watch_that_is_ended_says_how_to_go_on_without_a_gap(
 
 
 @pytest.mark.usefixtures("stopped")
+def test_a_watch_of_some_subjects_goes_on_with_these(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.watches = [[place(7)]]
+
+    assert run(["watch", "--subject", ANNA]) == 130
+
+    assert f"`homeward watch --subject {ANNA} --after f-7`" in capsys.readouterr().err.replace(
+        "\n", " "
+    )
+
+
+@pytest.mark.usefixtures("stopped")
 def test_a_change_that_was_not_printed_comes_again(
     homeward: Homeward, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

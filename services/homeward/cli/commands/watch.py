@@ -28,7 +28,7 @@ _TO_BEGIN_AGAIN = (
 )
 
 _ENDED = "Ended."
-_TO_GO_ON = "Ended. `homeward watch --after {place}` goes on from here; nothing is missed."
+_TO_GO_ON = "Ended. `homeward watch {words}` goes on from here; nothing is missed."
 _DELIVERS_ON = (
     "Ended. Start it again with the same --state within 31 days: it goes on where it was, and no"
     " event is left out."
@@ -145,7 +145,8 @@ def _print(
     def how_to_go_on() -> str:
         if session.view.json and place:
             terminal.tell_own(line_text(watching.Response(resume_token=place)))
-        return _TO_GO_ON.format(place=place) if place else _ENDED
+        same = [word for one in request.subject_ids for word in ("--subject", one)]
+        return _TO_GO_ON.format(words=" ".join([*same, "--after", place])) if place else _ENDED
 
     with until_stopped(how_to_go_on), closing(watching.changes(stub, request)) as changes:
         for response in changes:
