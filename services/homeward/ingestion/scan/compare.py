@@ -29,7 +29,7 @@ from homeward.ingestion.scan.ports import (
     Still,
 )
 from homeward.ingestion.scan.shots import Appearance, Shot, Shots, appearances
-from homeward.ingestion.scan.stills import StillMaker, draft_stills
+from homeward.ingestion.scan.stills import StillMaker, clearest, draft_stills
 from homeward.ingestion.scan.task import SegmentTask
 from homeward.ingestion.scan.tracking import Track
 from homeward.ingestion.scan_metrics import stage
@@ -375,7 +375,8 @@ class Candidacy:
 
 def _draft(task: SegmentTask, one: Candidacy, policy: MatchPolicy) -> SightingDraft:
     appearance, likeness = one.appearance, one.likeness
-    shot = appearance.shots[likeness.shot]
+    best = clearest(one.stills, likeness.scores, best=likeness.shot)
+    shot = appearance.shots[best]
     # Somebody is in view until the picture after the last one that shows them.
     end = task.timeline.end_of(appearance.end)
     assert timedelta() <= appearance.start <= shot.offset <= end, "a sighting holds its still"
@@ -384,7 +385,7 @@ def _draft(task: SegmentTask, one: Candidacy, policy: MatchPolicy) -> SightingDr
         scan_id=task.scan_id,
         footage=task.footage,
         match=likeness.match,
-        best_shot_score=likeness.shot_score,
+        best_shot_score=likeness.scores[best],
         rival_score=one.rival_score,
         policy=policy,
         true_start=task.segment.true_start,
@@ -393,7 +394,7 @@ def _draft(task: SegmentTask, one: Candidacy, policy: MatchPolicy) -> SightingDr
         best_shot=shot.offset,
         face_height_px=shot.box.height,
         template=appearance.fused,
-        stills=draft_stills(appearance, one.stills, likeness.scores, best=likeness.shot),
+        stills=draft_stills(appearance, one.stills, likeness.scores, best=best),
         include_rejected_before=task.include_rejected_before,
         requester=task.requester,
     )

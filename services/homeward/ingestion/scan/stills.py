@@ -37,7 +37,7 @@ MOST_UNSURE = 2.0
 SURE = 0.6
 
 MOST_COVERED = 0.1
-"""Share of the person's face that somebody else's may cover in a still beside the best one."""
+"""Share of the person's face that somebody else's may cover, where other pictures show them."""
 
 
 class StillMaker:
@@ -116,6 +116,25 @@ def _counts(own: Box, face: Face, scale: float) -> bool:
     return face.detector_score >= least
 
 
+def clearest(stills: Sequence[Still], scores: Sequence[float | None], *, best: int) -> int:
+    """Return the number of the picture that stands for a finding.
+
+    It is the most alike one in which nobody else's face is before or behind the person's own, where
+    one is alike by itself; otherwise the most alike one of all.
+
+    Args:
+        stills: Of the pictures of an appearance.
+        scores: Of each alone, with the subject of the finding; None of those below the threshold.
+        best: Number of the one that is most alike.
+    """
+    clear = [
+        (score, -number)
+        for number, (still, score) in enumerate(zip(stills, scores, strict=True))
+        if score is not None and still.covered <= MOST_COVERED
+    ]
+    return -max(clear)[1] if clear else best
+
+
 def draft_stills(
     appearance: Appearance,
     stills: Sequence[Still],
@@ -132,7 +151,7 @@ def draft_stills(
         appearance: Whom they show: at most `MAX_SHOTS` pictures, spread over its time.
         stills: Of its pictures.
         scores: Of these alone, with the subject of the finding; None of those below the threshold.
-        best: Number of the picture that is most alike, of which there is a still in any case.
+        best: Number of the picture that stands for it, of which there is a still in any case.
     """
     made = [
         DraftStill(
