@@ -156,7 +156,10 @@ class MeasuringImages(CvFaceImages):
         right, down = portrait.left + region.left, portrait.top + region.top
         shape = (region.bottom - region.top, region.right - region.left)
         face = portrait.face.moved(-region.left, -region.top)
-        others = [one.moved(-region.left, -region.top) for one in portrait.others]
+        others, behind = (
+            [one.moved(-region.left, -region.top) for one in several]
+            for several in (portrait.others, portrait.behind)
+        )
         true = [(one.box.moved(-right, -down), one.visible) for one in self._faces(portrait.offset)]
         own = max(true, key=lambda one: overlap(one[0], face), default=None)
         if own is None or overlap(own[0], face) <= OWN:
@@ -176,7 +179,7 @@ class MeasuringImages(CvFaceImages):
             if not count:
                 continue
             pattern = _pattern(shape, max(1, round(box.width / PATTERNS)))
-            hidden = redact(pattern, face, others, surroundings=True)
+            hidden = redact(pattern, face, others, behind=behind, surroundings=True)
             left = int((_contrast(hidden) >= LEFT)[there].sum())
             if one is own:
                 tally.own.append(left / count)

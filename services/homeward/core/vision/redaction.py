@@ -147,6 +147,7 @@ def redact(
     keep: Rectangle | None,
     others: Iterable[Rectangle],
     *,
+    behind: Iterable[Rectangle] = (),
     surroundings: bool = False,
 ) -> NDArray[np.uint8]:
     """Return a copy of a picture in which nobody is recognisable but one person.
@@ -156,17 +157,22 @@ def redact(
         keep: The face of the person who stays as they are; None for nobody.
         others: All other faces, those too that may be there, with or without parts outside of the
             picture; see `bystanders`.
+        behind: Where faces may be that were not found in the picture, although that of the person
+            who is kept was: they are behind it, if they are there.
         surroundings: Make all coarse but the head and the body of the person who is kept, for those
             whom no detector finds; without `keep`, the whole picture.
     """
     result = picture.copy()
-    faces = bystanders(keep, others)
-    if surroundings and keep is None:
-        _make_all_coarse(result)
+    faces, hidden = bystanders(keep, others), bystanders(keep, behind)
+    if surroundings and keep:
+        alone = not _any_near(picture, keep, (*faces, *hidden))
+        _make_surroundings_coarse(result, keep, alone=alone)
     elif surroundings:
-        _make_surroundings_coarse(result, keep, alone=not _any_near(picture, keep, faces))
+        _make_all_coarse(result)
     for other in faces:
         _make_face_coarse(result, other, keep)
+    for other in hidden:
+        _make_face_coarse(result, other, keep, kept_first=True)
     return result
 
 
@@ -230,6 +236,8 @@ def _make_face_coarse(
     result: NDArray[np.uint8],
     face: Rectangle,
     keep: Rectangle | None,
+    *,
+    kept_first: bool = False,
 ) -> None:
     height, width = result.shape[:2]
     area = _AROUND.area(face, width, height)
@@ -237,9 +245,12 @@ def _make_face_coarse(
         return
     weights, around = _FACE.weights(face, area), _AROUND.weights(face, area)
     if keep is not None:
-        # Nobody knows who is in front, so the other's face comes before the person's own.
-        beyond = _falling(-_WHOLE.distances(face, area), -BEYOND, -BOX_MARGIN)
-        weights = weights * (1 - _OWN_FACE.weights(keep, area) * beyond)
+        mine = _OWN_FACE.weights(keep, area)
+        # Nobody knows who is in front, so the other's face comes before the person's own. One that
+        # is far larger is nearer and would hide that: it is not there.
+        if not kept_first and face.width < TOO_LARGE * keep.width:
+            mine = mine * _falling(-_WHOLE.distances(face, area), -BEYOND, -BOX_MARGIN)
+        weights = weights * (1 - mine)
         around = around * (1 - _OWN_HEAD.weights(keep, area))
     # Of the result: what is coarse already must not become finer again by a smaller face.
     coarse = _coarse(result[area.place], face.width / CELLS)

@@ -127,12 +127,14 @@ class CvFaceImages:
         """Return the still of a person, with every other face blurred."""
         region = shown_region(portrait)
         small, scale = shrink(portrait.picture.cut(region), STILL_SIDE_PX)
-        face, *found = (
-            box.moved(-region.left, -region.top).scaled(scale)
-            for box in (portrait.face, *portrait.others)
-        )
-        others = bystanders(face, found)
-        redacted = redact(small, face, others, surroundings=True)
+
+        def placed(box: Box) -> Box:
+            return box.moved(-region.left, -region.top).scaled(scale)
+
+        face = placed(portrait.face)
+        others = bystanders(face, map(placed, portrait.others))
+        behind = map(placed, portrait.behind)
+        redacted = redact(small, face, others, behind=behind, surroundings=True)
         done, data = cv2.imencode(".jpg", redacted, [cv2.IMWRITE_JPEG_QUALITY, STILL_JPEG_QUALITY])
         assert done, "a picture with pixels encodes"
         covered = max((share_covered(face, other) for other in others), default=0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from homeward.ingestion.footage.library import footage_not_found
 from homeward.ingestion.scan.face_sizes import FaceSizes
-from homeward.ingestion.scan.faces import Box, Face, Template
+from homeward.ingestion.scan.faces import Face, Template, nearest
 from homeward.ingestion.scan.incomparable import IncomparablePerson
 from homeward.ingestion.scan.model import Counts, Drop, Match, MatchPolicy
 from homeward.ingestion.scan.ports import (
@@ -167,17 +166,6 @@ def _face_of(shot: Shot, closeup: Closeup, found: Sequence[Face]) -> Face | None
         for face in found
     ]
     return nearest(shot.portrait.face, faces)
-
-
-def nearest(box: Box, faces: Iterable[Face]) -> Face | None:
-    """Return the face whose middle is nearest to a box's, if it is within half of its width."""
-    x, y = box.centre
-
-    def distance(face: Face) -> float:
-        return math.hypot(face.box.centre[0] - x, face.box.centre[1] - y)
-
-    found = min(faces, key=distance, default=None)
-    return found if found is not None and distance(found) <= box.width / 2 else None
 
 
 class Comparer:

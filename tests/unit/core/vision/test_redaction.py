@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from homeward.core.vision.redaction import bystanders, redact
+from homeward.core.vision.redaction import TOO_LARGE, bystanders, redact
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,27 @@ def test_no_place_of_a_face_leaves_detail_of_it(
 
     redacted = redact(noise(), OWN, [other], surroundings=surroundings)
 
-    assert detail(redacted)[ellipse(other)].max(initial=0) < SHARP / 2
+    there = ellipse(other)
+    if width >= TOO_LARGE * OWN.width:
+        there &= ~ellipse(OWN, 1.3)
+    assert detail(redacted)[there].max(initial=0) < SHARP / 2
+
+
+@pytest.mark.parametrize("right", [40, 20, -30])
+def test_the_kept_face_comes_before_somebody_behind_it(right: float) -> None:
+    behind = Box(OWN.x + right, OWN.y, 60, 75)
+
+    redacted = redact(noise(), OWN, [], behind=[behind], surroundings=True)
+
+    np.testing.assert_array_equal(redacted[ellipse(OWN, 0.8)], noise()[ellipse(OWN, 0.8)])
+    assert detail(redacted)[ellipse(behind) & ~ellipse(OWN, 1.3)].max() < SHARP / 2
+
+
+def test_the_kept_face_comes_before_a_far_larger_one() -> None:
+    """Which would hide it: a detector sees faces in shop windows and awnings."""
+    redacted = redact(noise(), OWN, [Box(60, 100, 260, 325)])
+
+    np.testing.assert_array_equal(redacted[ellipse(OWN, 0.8)], noise()[ellipse(OWN, 0.8)])
 
 
 def test_a_box_that_is_a_little_off_the_kept_face_is_somebody_elses() -> None:
