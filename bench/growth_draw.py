@@ -20,6 +20,7 @@ PANELS = {
     "sweeps": ("recordings held", "processor time"),
     "scans": ("recordings of an hour in the scan", "processor time"),
     "subjects": ("subjects enrolled", "processor time"),
+    "sightings": ("open candidates", "processor time"),
     "requests": ("recordings held", "requests to the object store"),
 }
 """By what is drawn: the axes."""
