@@ -57,9 +57,15 @@ PAGE_SIZE = 100
 SWEEP_SECONDS = 20.0
 SWEEP_PATIENCE = 1800.0
 POLL_SECONDS = 0.1
+SHOWN = 200
+"""Characters of what a command says that fails."""
 
 Row = dict[str, Any]
 Made = dict[str, list[dict[str, Any]]]
+
+
+class CommandError(Exception):
+    """A command failed; what it said."""
 
 
 class Candidates:
@@ -334,12 +340,15 @@ class Asked:
 
     def _run(self, *arguments: str) -> None:
         assert self._stack.services is not None, "it runs"
-        subprocess.run(
+        done = subprocess.run(
             command(*arguments),
             env=self._stack.services.environment,
-            check=True,
+            check=False,
             capture_output=True,
+            text=True,
         )
+        if done.returncode:
+            raise CommandError(done.stderr.strip().splitlines()[0])
 
     def _watch(self) -> None:
         self._run("watch", "--once")
@@ -405,6 +414,8 @@ def _measured(stack: CountedStack, call: Callable[[], object], *, most: int = RE
             times += 1
     except grpc.RpcError as error:
         return calls.spent_since(stack, before) | {"failed": code_of(error)}
+    except (CommandError, TimeoutError) as error:
+        return calls.spent_since(stack, before) | {"failed": str(error)[:SHOWN]}
     spent = calls.spent_since(stack, before) | {"matching": _processor(stack) - matching}
     return {name: value / times for name, value in spent.items()}
 

@@ -1549,13 +1549,16 @@ async def test_sightings_are_found_by_how_their_ids_begin(sightings: SightingInd
     for name in names:
         await sightings.put(replace(sighting(1), sighting_id=name), None)
 
-    async def found(prefix: str, size: int = 10) -> list[str]:
-        found = await sightings.with_prefix(prefix, SightingFilter(), size=size)
+    async def found(prefix: str, size: int = 10, after: str = "") -> list[str]:
+        found = await sightings.with_prefix(prefix, SightingFilter(), size=size, after=after)
         return [one.sighting_id for one in found]
 
     assert await found("0000001") == names[:3]
     assert await found("00000011-0") == [names[1]]
     assert await found("0000001", 2) == names[:2]
+    assert await found("0000001", 2, after=names[1]) == names[2:3]
+    assert await found("0000001", 2, after=names[2]) == []
+    assert await found("0000001", 1, after=f"{names[0][:-1]}1") == [names[1]]
     assert await found(names[3]) == [names[3]]
     assert await found("ffff") == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -1323,6 +1323,25 @@ async def test_list_sightings_answers_what_fits(
     )
 
     assert [one.sighting_id for one in answer.sightings] == [sighting_id]
+
+
+async def test_sightings_whose_ids_begin_alike_come_page_by_page_to_the_last(
+    world: World, sighting_id: str
+) -> None:
+    index = world.stores[-2].store
+    held = await index.get(sighting_id)
+    names = [f"{number:08x}-0000-4000-8000-000000000000" for number in (0x10, 0x11, 0x12, 0x20)]
+    for name in names:
+        await index.put(replace(held, sighting_id=name), None)
+    found: list[list[str]] = []
+    request = sightings.ListSightingsRequest(id_prefix="0000001", page_size=2)
+
+    while not found or request.page_token:
+        answer = await world.sightings.ListSightings(request)
+        found.append([one.sighting_id for one in answer.sightings])
+        request.page_token = answer.next_page_token
+
+    assert found == [names[:2], names[2:3]]
 
 
 @pytest.mark.parametrize(

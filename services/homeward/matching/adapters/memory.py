@@ -239,9 +239,15 @@ class InMemorySightingIndex(InMemoryPin, InMemoryFiles):
         found = sorted(await self.find(which), key=lambda one: (-one.score, one.sighting_id))
         return [one for one in found if after is None or _comes_after(one, after)][:size]
 
-    async def with_prefix(self, prefix: str, which: SightingFilter, *, size: int) -> list[Sighting]:
+    async def with_prefix(
+        self, prefix: str, which: SightingFilter, *, size: int, after: str = ""
+    ) -> list[Sighting]:
         """Return sightings whose ids begin so, in the order of their ids."""
-        found = [one for one in await self.find(which) if one.sighting_id.startswith(prefix)]
+        found = [
+            one
+            for one in await self.find(which)
+            if one.sighting_id.startswith(prefix) and one.sighting_id > after
+        ]
         return sorted(found, key=lambda one: one.sighting_id)[:size]
 
     async def remove(self, sighting_ids: Sequence[str]) -> Removed:

@@ -241,11 +241,15 @@ class QdrantSightingIndex(_QdrantIndex):
         where = _where(which, but=told)
         return _sightings(await self._points.page(where, size=size, order=order))
 
-    async def with_prefix(self, prefix: str, which: SightingFilter, *, size: int) -> list[Sighting]:
+    async def with_prefix(
+        self, prefix: str, which: SightingFilter, *, size: int, after: str = ""
+    ) -> list[Sighting]:
         """Return the first sightings whose ids begin so, in the order of their ids."""
-        first = str(uuid.UUID(hex=prefix.replace("-", "").ljust(32, "0")))
-        found = _sightings(await self._points.page(_where(which), size=size, start=first))
-        return [one for one in found if one.sighting_id.startswith(prefix)]
+        first = after or str(uuid.UUID(hex=prefix.replace("-", "").ljust(32, "0")))
+        # With the one that the page begins with, which is told already.
+        found = _sightings(await self._points.page(_where(which), size=size + 1, start=first))
+        begun = [one for one in found if one.sighting_id.startswith(prefix)]
+        return [one for one in begun if one.sighting_id != after][:size]
 
     async def remove(self, sighting_ids: Sequence[str]) -> Removed:
         """Remove sightings."""

@@ -91,13 +91,16 @@ class SightingIndex(Purgeable, Pinned, Protocol):
             after: How far the list was told; None for its beginning.
         """
 
-    async def with_prefix(self, prefix: str, which: SightingFilter, *, size: int) -> list[Sighting]:
+    async def with_prefix(
+        self, prefix: str, which: SightingFilter, *, size: int, after: str = ""
+    ) -> list[Sighting]:
         """Return sightings whose ids begin so, `size` at most, in the order of their ids.
 
         Args:
             prefix: 1 to 36 characters of a UUID, in small letters.
             which: Sightings to look among.
             size: How many at most.
+            after: Only ids that come after this one; empty for all.
         """
 
     async def remove(self, sighting_ids: Sequence[str]) -> Removed:

@@ -323,7 +323,7 @@ class ListSightingsRequest(_message.Message):
     """`next_page_token` of the page before. Empty: the first page."""
     id_prefix: _builtins.str
     """Only sightings whose id begins so: 1 to 36 characters of a UUID, in small letters; the other
-    filters must be empty then, and the list has at most 1000, in the order of their ids. Empty: all.
+    filters must be empty then, and the list is in the order of the ids, without `lost`. Empty: all.
     """
     @_builtins.property
     def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
