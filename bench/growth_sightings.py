@@ -24,8 +24,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import grpc
 import growth_calls as calls
+import grpc
 import nats
 import psutil
 from growth_stack import FILL_THREADS, REPEATED_SECONDS, REPEATS, CountedStack, code_of
@@ -287,9 +287,7 @@ class Asked:
             ),
             "ListSightings, of a camera": lambda: self._list(camera_ids=[self._candidates.camera]),
             "ListSightings, near a candidate": self._near,
-            "ListSightings, ids that begin so": lambda: self._list(
-                page_size=0, id_prefix=one[:8]
-            ),
+            "ListSightings, ids that begin so": lambda: self._list(page_size=0, id_prefix=one[:8]),
             "LeaseSightings": self._lease,
             "LeaseSightings, of a subject": lambda: self._lease(subject_ids=[self._subject]),
             "ListSubjects": lambda: self._subjects.ListSubjects(
@@ -332,9 +330,7 @@ class Asked:
         )
 
     def _lease(self, **asked: Any) -> None:  # noqa: ANN401 - fields
-        request = sighting_service_pb2.LeaseSightingsRequest(
-            reviewer="bench", count=AHEAD, **asked
-        )
+        request = sighting_service_pb2.LeaseSightingsRequest(reviewer="bench", count=AHEAD, **asked)
         answer = self._matching.LeaseSightings(request, timeout=calls.DEADLINE_SECONDS)
         assert len(answer.sightings) == AHEAD, "there are enough"
 

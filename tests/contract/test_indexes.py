@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 from qdrant_stand_in import QdrantStandIn
 
 import qdrant_program
@@ -1621,6 +1621,28 @@ async def test_a_write_that_breaks_off_hides_no_point_of_the_local_mode(
         assert await index.contents() == GalleryContents(
             frozenset({PhotoKey(ANNA, identity(1))}), frozenset({PhotoKey(ANNA, identity(1))})
         )
+
+
+async def test_the_local_mode_goes_through_its_points_once_and_not_for_every_list(
+    open_collection: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_collection("sightings") as points:
+        await QdrantSightingIndex(points).put(sighting(1), None)
+    async with open_collection("sightings") as points:
+        index = QdrantSightingIndex(points)
+        assert await index.count() == 1
+        for slow in ("scroll", "count"):
+            monkeypatch.delattr(QdrantClient, slow)
+        await index.put(sighting(2), None)
+        unsure = SightingFilter(states=[SightingState.INCONCLUSIVE], unexpired_at=NOON)
+
+        await index.update(replace(sighting(1), state=SightingState.INCONCLUSIVE))
+
+        found = await index.page(unsure, size=1, after=None)
+        assert [one.sighting_id for one in found] == [identity(1)]
+        assert len(await index.find(SightingFilter())) == await index.count() == 2
+        await index.remove([identity(1)])
+        assert await index.find(unsure) == []
 
 
 async def test_a_look_that_breaks_off_hides_no_point_of_the_local_mode(

@@ -1,22 +1,77 @@
-"""The index of a field that Qdrant's local mode has none of."""
+"""The index of fields that Qdrant's local mode has none of."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import bisect
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from qdrant_client import QdrantClient, models
 
-FIELD = "subject_id"
-
 _PAGE = 1000
+
+_NONE: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class _Field:
+    """The values of one field."""
+
+    ids: dict[Any, set[str]] = field(default_factory=dict)
+    """By value. Of a list, each of its values."""
+    values: dict[str, Sequence[Any]] = field(default_factory=dict)
+    """By point: several of a list, none of what is not there."""
+
+    def note(self, point_id: str, values: Sequence[Any]) -> None:
+        self.take_out(point_id)
+        if values:
+            self.values[point_id] = values
+        for value in values:
+            self.ids.setdefault(value, set()).add(point_id)
+
+    def take_out(self, point_id: str) -> None:
+        for value in self.values.pop(point_id, ()):
+            ids = self.ids[value]
+            ids.discard(point_id)
+            if not ids:
+                del self.ids[value]
+
+
+@dataclass(slots=True)
+class _Indexed:
+    """What is known of the points of one collection."""
+
+    ids: set[str] = field(default_factory=set)
+    ordered: list[str] = field(default_factory=list)
+    """The same, in their order."""
+    fields: dict[str, _Field] = field(default_factory=dict)
+    """By path."""
+
+    def note(self, point_id: str, payload: Mapping[str, Any], paths: Iterable[str]) -> None:
+        if point_id not in self.ids:
+            self.ids.add(point_id)
+            bisect.insort(self.ordered, point_id)
+        for path in paths:
+            self.fields[path].note(point_id, list(_values(payload, path)))
+
+    def take_out(self, point_id: str) -> None:
+        if point_id in self.ids:
+            self.ids.discard(point_id)
+            del self.ordered[bisect.bisect_left(self.ordered, point_id)]
+        for one in self.fields.values():
+            one.take_out(point_id)
 
 
 class LocalFields:
-    """Which points have a value of `FIELD`, by the value, for each collection of a local client.
+    """Which points have which values of some fields, for each collection of a local client.
 
-    The local mode compares every payload with a filter, one after the other, which takes 0.1 s with
-    10,000 points. Every write of `FIELD` goes through here, so that this always agrees with the
-    points; it is read from them once. Not for several threads: the local mode has one.
+    The local mode compares every payload with a filter, one after the other, and puts all points
+    in order for every page: 0.1 s with 10,000 points, and 40 pages of that for all of 20,000. Every
+    write goes through here, so that this always agrees with the points; it is read from them once.
+    Not for several threads: the local mode has one.
 
     Args:
         client: Of Qdrant's local mode.
@@ -24,70 +79,203 @@ class LocalFields:
 
     def __init__(self, client: QdrantClient) -> None:
         self._client = client
-        self._values: dict[str, dict[str, str]] = {}
-        """By collection and point."""
-        self._ids: dict[str, dict[str, set[str]]] = {}
-        """By collection and value."""
+        self._paths: dict[str, frozenset[str]] = {}
+        self._collections: dict[str, _Indexed] = {}
 
-    def ids_of(self, collection: str, values: Collection[str]) -> list[str]:
-        """Return the ids of the points that have one of the values, in their order.
+    def index(self, collection: str, paths: Iterable[str]) -> None:
+        """Say which fields of a collection's payloads are filtered or ordered by.
+
+        Args:
+            collection: Of the points.
+            paths: The fields; `a[].b` is a field of each entry of a list.
+        """
+        self._paths[collection] = frozenset(paths)
+
+    def count(self, collection: str, where: models.Filter | None) -> int:
+        """Return how many points fit.
 
         Raises:
             ValueError: The collection is not found.
         """
-        self._load(collection)
-        ids = self._ids[collection]
-        return sorted({name for value in values for name in ids.get(value, ())})
+        return len(self._fitting(self._loaded(collection), where))
 
-    def note(self, collection: str, points: Iterable[models.PointStruct]) -> None:
-        """Take note of points that were written."""
-        if collection not in self._values:
-            return
-        for point in points:
-            self._take_out(collection, str(point.id))
-            value = (point.payload or {}).get(FIELD)
-            if isinstance(value, str):
-                self._values[collection][str(point.id)] = value
-                self._ids[collection].setdefault(value, set()).add(str(point.id))
+    def existing(self, collection: str, point_ids: Iterable[str]) -> frozenset[str]:
+        """Return which of the points are there.
+
+        Raises:
+            ValueError: The collection is not found.
+        """
+        return frozenset(self._loaded(collection).ids.intersection(point_ids))
+
+    def page(
+        self,
+        collection: str,
+        where: models.Filter | None,
+        *,
+        size: int | None,
+        order: models.OrderBy | None = None,
+        start: str | None = None,
+    ) -> list[str]:
+        """Return the ids of the first points that fit.
+
+        Args:
+            collection: Of the points.
+            where: Which points.
+            size: How many at most; None for all.
+            order: By a field, the highest first, from a value on; None for the order of their ids.
+            start: Least id, where `order` is None.
+
+        Raises:
+            ValueError: The collection is not found.
+        """
+        held = self._loaded(collection)
+        fitting = self._fitting(held, where)
+        if order is not None:
+            values, most = held.fields[order.key].values, order.start_from
+            ranked = [
+                (-values[name][0], name)
+                for name in fitting
+                if name in values and (most is None or values[name][0] <= most)
+            ]
+            best = sorted(ranked) if size is None else heapq.nsmallest(size, ranked)
+            return [name for _, name in best]
+        first = bisect.bisect_left(held.ordered, start) if start else 0
+        found: list[str] = []
+        for name in (held.ordered[number] for number in range(first, len(held.ordered))):
+            if len(found) == size:
+                break
+            if name in fitting:
+                found.append(name)
+        return found
+
+    def values(self, collection: str, path: str) -> frozenset[str]:
+        """Return the values that a field has in any point.
+
+        Raises:
+            ValueError: The collection is not found.
+        """
+        held = self._loaded(collection)
+        return frozenset(held.fields[path].ids)
+
+    def note(self, collection: str, points: Iterable[models.PointStruct | models.Record]) -> None:
+        """Take note of points that were written, or whose payloads were."""
+        if collection in self._collections:
+            held, paths = self._collections[collection], self._paths[collection]
+            for point in points:
+                held.note(str(point.id), point.payload or {}, paths)
 
     def note_removal(self, collection: str, point_ids: Iterable[str]) -> None:
         """Take note of points that were removed."""
-        if collection in self._values:
+        if collection in self._collections:
             for name in point_ids:
-                self._take_out(collection, name)
+                self._collections[collection].take_out(name)
 
     def forget(self, collection: str) -> None:
         """Let go of a collection that was removed, or of which anything may have been removed."""
-        self._values.pop(collection, None)
-        self._ids.pop(collection, None)
+        self._collections.pop(collection, None)
 
-    def _take_out(self, collection: str, point_id: str) -> None:
-        value = self._values[collection].pop(point_id, None)
-        if value is not None:
-            self._ids[collection][value].discard(point_id)
+    def _fitting(self, held: _Indexed, where: models.Filter | None) -> set[str]:
+        return held.ids if where is None else _fitting(held, where, held.ids)
 
-    def _load(self, collection: str) -> None:
+    def _loaded(self, collection: str) -> _Indexed:
         if not self._client.collection_exists(collection):
             self.forget(collection)
             raise ValueError(f"Collection {collection} not found")
-        if collection in self._values:
-            return
-        self._values[collection], self._ids[collection] = {}, {}
-        try:
-            self._read(collection)
-        except BaseException:
-            self.forget(collection)  # what was read so far is not all
-            raise
+        if collection not in self._collections:
+            fields = {path: _Field() for path in self._paths[collection]}
+            self._collections[collection] = _Indexed(fields=fields)
+            try:
+                self._read(collection)
+            except BaseException:
+                self.forget(collection)  # what was read so far is not all
+                raise
+        return self._collections[collection]
 
     def _read(self, collection: str) -> None:
         offset = None
+        fields = sorted({path.partition("[")[0] for path in self._paths[collection]})
         while True:
             points, offset = self._client.scroll(
-                collection, limit=_PAGE, offset=offset, with_payload=[FIELD], with_vectors=False
+                collection, limit=_PAGE, offset=offset, with_payload=fields, with_vectors=False
             )
-            self.note(
-                collection,
-                [models.PointStruct(id=p.id, vector={}, payload=p.payload) for p in points],
-            )
+            self.note(collection, points)
             if offset is None:
                 return
+
+
+def _fitting(held: _Indexed, where: models.Filter, among: set[str]) -> set[str]:
+    """Return those of some points that fit; what names values is looked at before what spans."""
+    left = among
+    for condition in sorted(_list(where.must), key=_is_range):
+        left = _holding(held, condition, left)
+    if where.should:
+        left = set[str]().union(*(_holding(held, one, left) for one in _list(where.should)))
+    for condition in _list(where.must_not):
+        left = left - _holding(held, condition, left)
+    return left
+
+
+def _holding(held: _Indexed, condition: models.Condition, among: set[str]) -> set[str]:
+    """Return those of some points of which a condition holds.
+
+    Raises:
+        NotImplementedError: It is of a kind that no filter of matching has.
+    """
+    if isinstance(condition, models.Filter):
+        return _fitting(held, condition, among)
+    if isinstance(condition, models.HasIdCondition):
+        return among & set(map(str, condition.has_id))
+    if isinstance(condition, models.FieldCondition):
+        known = held.fields[condition.key]
+        if isinstance(condition.match, models.MatchAny):
+            each = (known.ids.get(value, _NONE) for value in condition.match.any)
+            return among & set[str]().union(*each)
+        if isinstance(condition.range, models.DatetimeRange):
+            fits, values = _within(condition.range), known.values
+            return {name for name in among if name in values and fits(values[name][0])}
+    raise NotImplementedError(f"no index answers {condition!r}")
+
+
+def _values(payload: Mapping[str, Any], path: str) -> Iterator[Any]:
+    """Yield the values of a field: times as seconds, so that they can be compared."""
+    name, _, rest = path.partition("[].")
+    value = payload.get(name)
+    for each in value if isinstance(value, list) else [value]:
+        if rest and isinstance(each, Mapping):
+            yield from _values(each, rest)
+        elif each is not None and not rest:
+            yield _seconds(each) if name.endswith("_time") else each
+
+
+def _seconds(stated: str) -> float:
+    return datetime.fromisoformat(stated).timestamp()
+
+
+def _within(span: models.DatetimeRange) -> Callable[[float], bool]:
+    """Return what tells whether a time is in a span, of which one end is stated."""
+    if span.gt is not None:
+        after = _instant(span.gt)
+        return lambda value: value > after
+    if span.lt is not None:
+        before = _instant(span.lt)
+        return lambda value: value < before
+    if span.lte is not None:
+        until = _instant(span.lte)
+        return lambda value: value <= until
+    raise NotImplementedError(f"no index answers {span!r}")
+
+
+def _instant(stated: object) -> float:
+    if not isinstance(stated, datetime):
+        raise NotImplementedError(f"{stated!r} is no time")
+    return stated.timestamp()
+
+
+def _is_range(condition: models.Condition) -> bool:
+    return not isinstance(condition, models.FieldCondition) or condition.range is not None
+
+
+def _list(conditions: Any) -> list[models.Condition]:  # noqa: ANN401 - one, several or none
+    if conditions is None:
+        return []
+    return list(conditions) if isinstance(conditions, list) else [conditions]

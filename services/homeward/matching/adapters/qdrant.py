@@ -46,8 +46,6 @@ SIGHTING_LAYOUT = CollectionLayout(
 FUSED_AT_ONCE = 64
 """Subjects that are fused together: 10 MB of templates at most."""
 
-_IS_PHOTO = models.Filter(must=[models.HasVectorCondition(has_vector=PHOTO)])
-
 
 class _QdrantIndex:
     """An index whose points are in a keyed collection: `Purgeable` and `Pinned`."""
@@ -176,7 +174,7 @@ class QdrantSubjectIndex(_QdrantIndex):
 
     async def count(self) -> int:
         """Return how many photographs have a template."""
-        return await self._points.count(_IS_PHOTO)
+        return await self._points.count_kind(PHOTO)
 
     async def _take_back(self, reference: Reference) -> None:
         """Leave nothing of a photograph whose enrolment failed."""
