@@ -303,9 +303,7 @@ class Asked:
                 "sighting", "list", "--camera", self._candidates.camera
             ),
             "homeward sighting list": lambda: self._run("sighting", "list"),
-            "homeward sheet": lambda: self._run(
-                "sheet", "--subject", self._subject, "-o", str(self._stack.folder / "sheet.html")
-            ),
+            "homeward sheet": self._sheet,
             "homeward watch, until it follows": self._watch,
             "homeward review, until the first picture": self._review,
         }
@@ -345,6 +343,11 @@ class Asked:
         )
         if done.returncode:
             raise CommandError(done.stderr.strip().splitlines()[0])
+
+    def _sheet(self) -> None:
+        file = self._stack.folder / "sheet.html"
+        file.unlink(missing_ok=True)
+        self._run("sheet", "--subject", self._subject, "-o", str(file))
 
     def _watch(self) -> None:
         self._run("watch", "--once")

@@ -47,7 +47,9 @@ from homeward.matching.gallery.register import (
     with_successor,
 )
 from homeward.matching.sightings.model import Decision, Review, Sighting, SightingState
+from homeward.matching.sightings.order import in_order
 from homeward.matching.sightings.ports import SightingCursor, SightingFilter, SightingIndex
+from homeward.matching.sightings.queue import ReviewQueue
 from homeward.servicekit import records
 from homeward.servicekit.errors import (
     FailedPreconditionError,
@@ -1542,6 +1544,66 @@ async def test_a_list_goes_on_after_its_cursor_where_scores_are_equal(
     assert second[-1].sighting_id == identity(5)
     names = [one.sighting_id for one in (*first, *second)]
     assert sorted(names) == [identity(number) for number in scores]
+
+
+async def test_sightings_are_told_apart_by_who_asked_for_them_and_who_decided(
+    sightings: SightingIndex,
+) -> None:
+    anne, bob = Review(Decision.INCONCLUSIVE, "", "anne@force", NOON), "Bob@Force"
+    asked = replace(sighting(1), requesters=("anne@force", bob))
+    judged = replace(sighting(2), review=anne, reviews=(anne,), requesters=(bob,))
+    for one in (asked, judged, sighting(3)):
+        await sightings.put(one, None)
+
+    assert await sightings.requesters() == {"anne@force", bob}
+    assert await sightings.reviewers() == {"anne@force"}
+    filters = {
+        SightingFilter(requesters=("anne@force",)): {1},
+        SightingFilter(but_requesters=("anne@force",)): {2, 3},
+        SightingFilter(but_requesters=(bob,), but_reviewers=("anne@force",)): {3},
+        SightingFilter(reviewers=("anne@force",), requesters=(bob,)): {2},
+        SightingFilter(sighting_ids=(identity(1), identity(3))): {1, 3},
+        SightingFilter(but_sighting_ids=(identity(1), identity(9))): {2, 3},
+    }
+    for which, numbers in filters.items():
+        found = {one.sighting_id for one in await sightings.find(which)}
+        assert found == set(map(identity, numbers))
+        assert await sightings.count(which) == len(numbers)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_the_queue_is_in_the_order_of_all_that_is_in_it(
+    sightings: SightingIndex, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    held = []
+    for number in range(120):
+        start = NOON + timedelta(seconds=int(random.integers(0, 5400)))
+        lasts = timedelta(seconds=int(random.choice([4, 40, 1200], p=[0.8, 0.18, 0.02])))
+        one = replace(
+            sighting(number),
+            camera_id=str(random.choice(["door", "gate", "quay"], p=[0.7, 0.2, 0.1])),
+            start_time=start,
+            end_time=start + lasts,
+            score=float(random.uniform(0.45, 0.8)),
+            state=SightingState(random.choice(["unreviewed", "confirmed"], p=[0.9, 0.1])),
+        )
+        held.append(one)
+        await sightings.put(one, None)
+    fitting = [
+        one
+        for one in held
+        if one.state is SightingState.UNREVIEWED and one.sighting_id[-1] not in "37"
+    ]
+    mine = fitting[:: int(random.integers(20, 40))]
+    which = SightingFilter(states=[SightingState.UNREVIEWED])
+    queue = ReviewQueue(sightings, which, lambda one: one.sighting_id[-1] not in "37")
+
+    ordered = [one.sighting_id async for one in queue.ordered(mine)]
+
+    names = {one.sighting_id for one in mine}
+    expected = [one.sighting_id for one in in_order(fitting, begun=names)]
+    assert ordered == sorted(expected, key=lambda name: name not in names)
 
 
 async def test_sightings_are_found_by_how_their_ids_begin(sightings: SightingIndex) -> None:

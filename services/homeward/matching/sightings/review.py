@@ -109,10 +109,7 @@ class SightingReview:
         page = sorted(found[:size], key=lambda one: (-one.score, one.sighting_id))
         if len(found) <= size:
             return page, None
-        last = page[-1].score
-        before = after.sighting_ids if after and after.score == last else ()
-        equal = tuple(one.sighting_id for one in page if one.score == last)
-        return page, SightingCursor(last, (*before, *equal))
+        return page, SightingCursor.behind(page, after)
 
     async def lost(self, which: SightingFilter) -> Lost:
         """Return what was recorded of the listed subjects and recordings, and is lost.
