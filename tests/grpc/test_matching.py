@@ -1705,6 +1705,8 @@ async def test_the_first_page_of_sightings_tells_what_is_lost(
     )
     others = await world.sightings.ListSightings(ask(subject_ids=[NOBODY]))
     assert others.lost.sighting_count == 0
+    without = await world.sightings.ListSightings(ask(leave_out_lost=True))
+    assert not without.HasField("lost")
 
 
 async def test_watch_sightings_follows_the_subjects_asked_for(

@@ -321,6 +321,7 @@ def _states(session: Session, candidates: Sequence[scan_pb2.ScanCandidate]) -> l
     request = sighting_service_pb2.ListSightingsRequest(
         subject_ids=sorted({each.subject_id for each in candidates}),
         footage_ids=sorted({each.footage_id for each in candidates}),
+        leave_out_lost=True,
     )
     try:
         held = all_pages(

@@ -285,7 +285,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         place = convert_sightings.to_cursor(cursor) if cursor else ""
         token = query.token(place) if place else ""
         page = convert_sightings.to_page(listed, token, self._review.rules)
-        if after is None:
+        if after is None and not request.leave_out_lost:
             page.lost.CopyFrom(convert_sightings.to_lost(await self._review.lost(which)))
         return page
 
