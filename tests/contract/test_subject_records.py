@@ -179,6 +179,11 @@ async def test_of_the_ledger_what_has_changed_is_read_alone_and_what_was_erased_
     keys = {key for key, _ in await ledger.spans()}
 
     assert (reads, keys) == ([1], {LedgerKey(GATE, ANNA), LedgerKey(GATE, BEN)})
+    await another.erase_subject(BEN)
+    await ledger.forget_erased()
+    assert not [name for name in ledger._roll._held if BEN in name]
+    await ledger.erase_footage(GATE)
+    assert not [name for name in ledger._roll._held if ANNA in name]
 
 
 async def test_the_roll_is_that_of_a_store_that_came_back_with_an_older_state() -> None:

@@ -34,8 +34,9 @@ SERVER_BATCH = 500
 """Points that are written to a server, or read with their vectors, at a time: 512 numbers each and
 their payload are 5 MB of JSON, and a server takes 32 MiB by default."""
 
-MOST_VALUES = 10_000
-"""Different values of a field that a server is asked for at most, such as names of reviewers."""
+MOST_VALUES = 1000
+"""Different values of a field that a server is asked for at most, such as names of reviewers; of
+more, those that most points have."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

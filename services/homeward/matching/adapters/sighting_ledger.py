@@ -52,7 +52,8 @@ class _Ledger:
 class KeyValueSightingLedger:
     """A `SightingLedger` under `<footage>.<subject>`; removed recordings under `<footage>`.
 
-    What was read of all is kept in memory (`Roll`); each sweep reads it.
+    What was read of all is kept in memory (`Roll`): what was erased goes from there with each
+    erasure in this process, with each sweep, and after a while that nobody asks.
 
     Args:
         store: Holds the spans and nothing else.
@@ -211,9 +212,14 @@ class KeyValueSightingLedger:
         """Return whose ledgers there are."""
         return frozenset(map(_key, await self._store.keys("*.*")))
 
+    async def forget_erased(self) -> None:
+        """Let what was erased, by whichever replica, go from this process's memory."""
+        await self._roll.forget_erased()
+
     async def erase(self, key: LedgerKey) -> None:
         """Erase the ledger of a subject in a recording."""
         await self._store.erase(_name(key))
+        await self._roll.forget_erased()
 
     async def erase_footage(self, footage_id: str) -> None:
         """Erase the ledgers of a recording."""
@@ -226,6 +232,7 @@ class KeyValueSightingLedger:
     async def _erase(self, pattern: str) -> None:
         for name in sorted(await self._store.keys(pattern)):
             await self._store.erase(name)
+        await self._roll.forget_erased()
 
 
 def _read(entry: Entry) -> _Ledger | None:

@@ -16,7 +16,8 @@ _OPEN, _CLOSED = "open.", "closed."
 class KeyValueSubjectRecords:
     """`SubjectRecords` under `open.<id>`, and under `closed.<id>` once a subject is closed.
 
-    What `roll` has read is kept in memory (`Roll`); each sweep calls it.
+    What `roll` has read is kept in memory (`Roll`); each sweep calls it, and what nobody asks for
+    goes from there after a while.
 
     Args:
         store: Holds them and nothing else.

@@ -161,6 +161,7 @@ def filter_from(request: sighting_service_pb2.ListSightingsRequest) -> SightingF
     """Return which sightings are to be listed."""
     start, end = wire.from_interval(request, "interval")
     wire.count_between(len(request.camera_ids), "camera_ids", least=0, most=MAX_SCOPE)
+    wire.count_between(len(request.footage_ids), "footage_ids", least=0, most=MAX_SCOPE)
     return SightingFilter(
         subject_ids=scope_from(request.subject_ids, "subject_ids"),
         footage_ids=frozenset(request.footage_ids),

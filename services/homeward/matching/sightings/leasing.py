@@ -93,7 +93,11 @@ class SightingLeasing:
             but_reviewers=() if query.include_inconclusive else judged,
         )
         queue = ReviewQueue(
-            self._kept.index, fitting, lambda one: self._may_judge(one, query, reviewer)
+            self._kept.index,
+            fitting,
+            lambda one: (
+                self._may_judge(one, query, reviewer) and not self._asked_for(one, reviewer)
+            ),
         )
         holders = await self._leases.holders()
         held = await self._read(queue, holders)
@@ -217,6 +221,11 @@ class SightingLeasing:
         if now is None or now.state not in query.states or self._kept.is_expired(now):
             return None
         return now if self._may_judge(now, query, reviewer) else None
+
+    def _asked_for(self, sighting: Sighting, reviewer: str) -> bool:
+        return self._rules.separate_reviewers and any(
+            is_same_person(one, reviewer) for one in sighting.requesters
+        )
 
     @staticmethod
     def _may_judge(sighting: Sighting, query: LeaseQuery, reviewer: str) -> bool:

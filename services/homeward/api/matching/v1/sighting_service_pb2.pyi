@@ -332,11 +332,11 @@ class ListSightingsRequest(_message.Message):
     """
     @_builtins.property
     def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only of these subjects. Empty: of all."""
+        """Only of these subjects, at most 1000. Empty: of all."""
 
     @_builtins.property
     def footage_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only in these recordings. Empty: in all."""
+        """Only in these recordings, at most 1000. Empty: in all."""
 
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_sighting_pb2.Sighting.State.ValueType]:
@@ -348,11 +348,11 @@ class ListSightingsRequest(_message.Message):
 
     @_builtins.property
     def camera_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only of these cameras. Empty: of all."""
+        """Only of these cameras, at most 1000. Empty: of all."""
 
     @_builtins.property
     def scan_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only those that one of these scans found first. Empty: of all."""
+        """Only those that one of these scans, at most 1000, found first. Empty: of all."""
 
     def __init__(
         self,
@@ -646,7 +646,7 @@ class LeaseSightingsRequest(_message.Message):
     """
     @_builtins.property
     def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only of these subjects. Empty: of all."""
+        """Only of these subjects, at most 1000. Empty: of all."""
 
     @_builtins.property
     def case_references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -654,7 +654,7 @@ class LeaseSightingsRequest(_message.Message):
 
     @_builtins.property
     def camera_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only of these cameras. Empty: of all."""
+        """Only of these cameras, at most 1000. Empty: of all."""
 
     @_builtins.property
     def excluded_sighting_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
