@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import bisect
-import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,30 +14,61 @@ from qdrant_client import QdrantClient, models
 _PAGE = 1000
 
 _NONE: frozenset[str] = frozenset()
+_LAST = "\uffff"
+"""Comes after every id."""
 
 
 @dataclass(slots=True)
 class _Field:
-    """The values of one field."""
+    """The values of one field: words, or else numbers."""
 
-    ids: dict[Any, set[str]] = field(default_factory=dict)
-    """By value. Of a list, each of its values."""
-    values: dict[str, Sequence[Any]] = field(default_factory=dict)
+    ids: dict[str, set[str]] = field(default_factory=dict)
+    """By word. Of a list, each of its words."""
+    ordered: list[tuple[float, str]] = field(default_factory=list)
+    """Numbers with their points, in order."""
+    values: dict[str, Sequence[str | float]] = field(default_factory=dict)
     """By point: several of a list, none of what is not there."""
 
-    def note(self, point_id: str, values: Sequence[Any]) -> None:
+    def note(self, point_id: str, values: Sequence[str | float]) -> None:
         self.take_out(point_id)
         if values:
             self.values[point_id] = values
         for value in values:
-            self.ids.setdefault(value, set()).add(point_id)
+            if isinstance(value, str):
+                self.ids.setdefault(value, set()).add(point_id)
+            else:
+                bisect.insort(self.ordered, (value, point_id))
 
     def take_out(self, point_id: str) -> None:
         for value in self.values.pop(point_id, ()):
-            ids = self.ids[value]
-            ids.discard(point_id)
-            if not ids:
-                del self.ids[value]
+            if isinstance(value, str):
+                self.ids[value].discard(point_id)
+                if not self.ids[value]:
+                    del self.ids[value]
+            else:
+                del self.ordered[bisect.bisect_left(self.ordered, (value, point_id))]
+
+    def with_words(self, words: Iterable[str], among: set[str]) -> set[str]:
+        """Return those of some points that have one of several words."""
+        return among & set[str]().union(*(self.ids.get(one, _NONE) for one in words))
+
+    def within(self, span: models.DatetimeRange, among: set[str]) -> set[str]:
+        """Return those of some points whose time is in a span; the fewer ones are gone through."""
+        first, end = 0, len(self.ordered)
+        if span.gt is not None:
+            first = self.number_after(_instant(span.gt))
+        if span.lt is not None:
+            end = bisect.bisect_left(self.ordered, (_instant(span.lt), ""))
+        if span.lte is not None:
+            end = self.number_after(_instant(span.lte))
+        if end - first <= len(self.ordered) / 2:
+            return among & {name for _, name in self.ordered[first:end]}
+        outside = itertools.chain(self.ordered[:first], self.ordered[end:])
+        return (among & self.values.keys()) - {name for _, name in outside}
+
+    def number_after(self, value: float) -> int:
+        """Return which is the first number that is higher than a value."""
+        return bisect.bisect_right(self.ordered, (value, _LAST))
 
 
 @dataclass(slots=True)
@@ -131,22 +162,14 @@ class LocalFields:
         held = self._loaded(collection)
         fitting = self._fitting(held, where)
         if order is not None:
-            values, most = held.fields[order.key].values, order.start_from
-            ranked = [
-                (-values[name][0], name)
-                for name in fitting
-                if name in values and (most is None or values[name][0] <= most)
-            ]
-            best = sorted(ranked) if size is None else heapq.nsmallest(size, ranked)
-            return [name for _, name in best]
-        first = bisect.bisect_left(held.ordered, start) if start else 0
-        found: list[str] = []
-        for name in (held.ordered[number] for number in range(first, len(held.ordered))):
-            if len(found) == size:
-                break
-            if name in fitting:
-                found.append(name)
-        return found
+            known, most = held.fields[order.key], order.start_from
+            assert most is None or isinstance(most, float), "nothing is ordered by time"
+            end = len(known.ordered) if most is None else known.number_after(most)
+            names = (known.ordered[number][1] for number in range(end - 1, -1, -1))
+        else:
+            first = bisect.bisect_left(held.ordered, start) if start else 0
+            names = (held.ordered[number] for number in range(first, len(held.ordered)))
+        return list(itertools.islice((name for name in names if name in fitting), size))
 
     def values(self, collection: str, path: str) -> frozenset[str]:
         """Return the values that a field has in any point.
@@ -228,41 +251,22 @@ def _holding(held: _Indexed, condition: models.Condition, among: set[str]) -> se
     if isinstance(condition, models.FieldCondition):
         known = held.fields[condition.key]
         if isinstance(condition.match, models.MatchAny):
-            each = (known.ids.get(value, _NONE) for value in condition.match.any)
-            return among & set[str]().union(*each)
+            return known.with_words(map(str, condition.match.any), among)
         if isinstance(condition.range, models.DatetimeRange):
-            fits, values = _within(condition.range), known.values
-            return {name for name in among if name in values and fits(values[name][0])}
+            return known.within(condition.range, among)
     raise NotImplementedError(f"no index answers {condition!r}")
 
 
-def _values(payload: Mapping[str, Any], path: str) -> Iterator[Any]:
-    """Yield the values of a field: times as seconds, so that they can be compared."""
+def _values(payload: Mapping[str, Any], path: str) -> Iterator[str | float]:
+    """Yield the values of a field; times as seconds."""
     name, _, rest = path.partition("[].")
     value = payload.get(name)
     for each in value if isinstance(value, list) else [value]:
         if rest and isinstance(each, Mapping):
             yield from _values(each, rest)
         elif each is not None and not rest:
-            yield _seconds(each) if name.endswith("_time") else each
-
-
-def _seconds(stated: str) -> float:
-    return datetime.fromisoformat(stated).timestamp()
-
-
-def _within(span: models.DatetimeRange) -> Callable[[float], bool]:
-    """Return what tells whether a time is in a span, of which one end is stated."""
-    if span.gt is not None:
-        after = _instant(span.gt)
-        return lambda value: value > after
-    if span.lt is not None:
-        before = _instant(span.lt)
-        return lambda value: value < before
-    if span.lte is not None:
-        until = _instant(span.lte)
-        return lambda value: value <= until
-    raise NotImplementedError(f"no index answers {span!r}")
+            is_time = name.endswith("_time")
+            yield datetime.fromisoformat(each).timestamp() if is_time else each
 
 
 def _instant(stated: object) -> float:
