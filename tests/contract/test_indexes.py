@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,6 +31,7 @@ from homeward.matching.adapters.keyed import KeyedCollection
 from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
 from homeward.matching.adapters.points import Point
 from homeward.matching.adapters.qdrant import (
+    APPEARANCE,
     PHOTO,
     SIGHTING_LAYOUT,
     SUBJECT_LAYOUT,
@@ -1604,6 +1605,42 @@ async def test_the_queue_is_in_the_order_of_all_that_is_in_it(
     names = {one.sighting_id for one in mine}
     expected = [one.sighting_id for one in in_order(fitting, begun=names)]
     assert ordered == sorted(expected, key=lambda name: name not in names)
+
+
+@pytest.mark.parametrize("many", [100, 1000])
+async def test_a_server_is_asked_as_often_for_the_next_candidates_however_many_there_are(
+    register: InMemoryKeyValueStore, many: int
+) -> None:
+    async with BoundedExecutor("qdrant", workers=1, queue=64) as threads:
+        stand_in = QdrantStandIn(strict=True)
+        engine = QdrantEngine(stand_in.client(), threads, "the server", server=True)
+        points = keyed_collection(engine, register, "sightings")
+        index = QdrantSightingIndex(points)
+        made = [
+            replace(
+                sighting(number),
+                start_time=NOON + number * timedelta(minutes=2),
+                end_time=NOON + number * timedelta(minutes=2) + timedelta(seconds=4),
+                score=0.45 + 0.0001 * number,
+            )
+            for number in range(many)
+        ]
+        for first in range(0, many, 500):
+            batch = made[first : first + 500]
+            await points.upsert(*(Point(one.sighting_id, APPEARANCE, None, one) for one in batch))
+        which = SightingFilter(states=[SightingState.UNREVIEWED], but_reviewers=["anne@force"])
+        stand_in.requests.clear()
+
+        assert await index.count(which) == many
+        assert await index.reviewers() == frozenset()
+        async with aclosing(ReviewQueue(index, which, lambda _: True).ordered([])) as ordered:
+            for expected in reversed(made[-4:]):
+                assert await anext(ordered) == expected
+
+        read = [body["limit"] for _, path, body in stand_in.requests if path.endswith("/scroll")]
+        assert read == [50, *[500] * 4]  # the best ones, then what is near each of the four
+        assert len(stand_in.requests) == 7
+        stand_in.close()
 
 
 async def test_sightings_are_found_by_how_their_ids_begin(sightings: SightingIndex) -> None:
