@@ -116,11 +116,14 @@ class LocalFields:
     def index(self, collection: str, paths: Iterable[str]) -> None:
         """Say which fields of a collection's payloads are filtered or ordered by.
 
+        To be called when it is opened: it may have been lost, and made anew under its name.
+
         Args:
             collection: Of the points.
             paths: The fields; `a[].b` is a field of each entry of a list.
         """
         self._paths[collection] = frozenset(paths)
+        self.forget(collection)
 
     def count(self, collection: str, where: models.Filter | None) -> int:
         """Return how many points fit.
