@@ -11,7 +11,7 @@ from typing import Any
 
 from qdrant_client import QdrantClient, models
 
-_PAGE = 1000
+_PAGE = 10_000
 
 _NONE: frozenset[str] = frozenset()
 _LAST = "\uffff"

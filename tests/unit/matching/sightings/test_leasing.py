@@ -411,3 +411,22 @@ async def test_taking_back_goes_on_where_it_broke_off(
     assert await matching.review.get(confirmed.sighting_id) == recorded[2]
     stills = [one.key for one in await matching.evidence.objects("confirmed/")]
     assert stills == []
+
+
+async def test_a_sweep_asks_for_no_sighting_by_itself_whose_last_change_is_told(
+    matching: Any, recorded: list[Sighting], other: UseCases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await decide(matching, recorded[0], CONFIRM)
+    await decide(matching, recorded[1], REJECT)
+    asked: list[Any] = []
+    span = matching.stores.ledger.span
+
+    async def noted(key: Any, sighting_id: str) -> Any:
+        asked.append(sighting_id)
+        return await span(key, sighting_id)
+
+    monkeypatch.setattr(matching.stores.ledger, "span", noted)
+
+    await other.upkeep.sweep()
+
+    assert asked == []
