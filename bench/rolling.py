@@ -34,7 +34,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,7 +64,7 @@ from homeward.embedded.environment import GivenEngines, engine_environment
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.health import serving
 from homeward.embedded.plan import SERVICE_COMMANDS, engine_specs, service_specs
-from homeward.embedded.ports import NAMES, address, is_free, is_listening
+from homeward.embedded.ports import NAMES, address, free_ports, is_listening
 from homeward.embedded.process import Child
 from homeward.embedded.running import command
 from homeward.embedded.secrets import load_secrets
@@ -76,7 +76,6 @@ Json = Any
 
 REPLICAS = 2
 READY_SECONDS = 60.0
-PORTS = range(20_000, 32_000)
 LISTENING = ("ingestion", "matching", "embedding")
 ORDER = ("embedding", "matching", "ingestion", "scanner")
 SETTLED_SECONDS = 3.0
@@ -97,7 +96,8 @@ class Cluster:
 
     def __init__(self, data: Path, settings: dict[str, str]) -> None:
         self.data = make_private_folder(data)
-        free = filter(is_free, random.sample(PORTS, len(PORTS)))
+        self._claims = ExitStack()
+        free = free_ports(self._claims)
         ports = {name: next(free) for name in NAMES}
         replicas = [ports, {**ports, **{name: next(free) for name in LISTENING}}]
         secrets = load_secrets(data / "secrets", gallery=data / "qdrant")
@@ -175,6 +175,7 @@ class Cluster:
         self._engines.close()
         os.close(self._pipe)
         os.close(self._held)
+        self._claims.close()
 
     def restart(self, *names: str) -> tuple[float, float]:
         """Restart replicas at the same time; return how long their end took, and their start."""

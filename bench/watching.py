@@ -27,7 +27,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,7 +48,7 @@ from homeward.embedded.environment import GivenEngines
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.health import serving
 from homeward.embedded.plan import AUTH_FILE, SERVICE_COMMANDS, engine_specs, service_specs
-from homeward.embedded.ports import NAMES, address, is_free
+from homeward.embedded.ports import NAMES, address, free_ports
 from homeward.embedded.process import Child
 from homeward.embedded.running import command
 from homeward.embedded.secrets import load_secrets
@@ -59,7 +59,6 @@ from rolling import _qdrant
 T = TypeVar("T")
 
 READY_SECONDS = 90.0
-PORTS = range(20_000, 32_000)
 SWEPT_SECONDS = 180.0
 """Within which a sweep tells the rest; the lease of a sweeper that was killed lasts a minute."""
 NOBODY = "00000000-0000-4000-8000-00000000ffff"
@@ -76,7 +75,8 @@ class Processes:
 
     def __init__(self, data: Path) -> None:
         self.data = make_private_folder(data)
-        free = filter(is_free, random.sample(PORTS, len(PORTS)))
+        self._claims = ExitStack()
+        free = free_ports(self._claims)
         self.ports = {name: next(free) for name in NAMES}
         secrets = load_secrets(data / "secrets", gallery=data / "qdrant")
         store = next(free)
@@ -136,6 +136,7 @@ class Processes:
         finally:
             for child in self.children.values():
                 child.finish()
+            self._claims.close()
 
 
 class Follower:

@@ -139,7 +139,7 @@ class Installation:
     callers: list[tuple[str, Caller | None]]
     trail: InMemoryAuditStore
     unknown: RefusedCalls
-    channel: grpc.aio.Channel
+    channel: grpc.Channel
     """Of somebody whose certificate makes no service."""
 
     async def call(
@@ -147,27 +147,11 @@ class Installation:
         rpc: str,
         metadata: Metadata = (),
         *,
-        channel: grpc.aio.Channel | None = None,
+        channel: grpc.Channel | None = None,
         request: bytes = b"",
     ) -> str:
         """Return how a call ended: `OK`, or code and reason."""
-        method = METHODS[rpc]
-        kind = (
-            f"{'stream' if method.client_streaming else 'unary'}_"
-            f"{'stream' if method.server_streaming else 'unary'}"
-        )
-        make = getattr(channel or self.channel, kind)(f"/{rpc}")
-        sent = iter([request]) if method.client_streaming else request
-        try:
-            call = make(sent, metadata=metadata, timeout=20)
-            if method.server_streaming:
-                _ = [part async for part in call]
-            else:
-                await call
-        except grpc.aio.AioRpcError as error:
-            info = error_info(error)
-            return f"{error.code().name} {info.reason if info else error.details()}"
-        return "OK"
+        return await asyncio.to_thread(_called, channel or self.channel, rpc, metadata, request)
 
     async def events(self) -> list[AuditEvent]:
         """Return the audit events, after those that are kept back."""
@@ -213,14 +197,33 @@ async def installation(
         )
         await server.start()
         try:
-            async with connected(server.port, authority.write(folder / "person")) as channel:
+            with connected(server.port, authority.write(folder / "person")) as channel:
                 yield Installation(server.port, issuer, callers, trail, unknown, channel)
         finally:
             await server.stop()
 
 
-def connected(port: int, files: TlsFiles) -> grpc.aio.Channel:
-    return grpc.aio.secure_channel(f"localhost:{port}", channel_credentials(files.read()))
+def connected(port: int, files: TlsFiles) -> grpc.Channel:
+    return grpc.secure_channel(f"localhost:{port}", channel_credentials(files.read()))
+
+
+def _called(channel: grpc.Channel, rpc: str, metadata: Metadata, request: bytes) -> str:
+    # Not by grpc.aio, which reports a write to a call that was refused meanwhile as INTERNAL.
+    method = METHODS[rpc]
+    kind = (
+        f"{'stream' if method.client_streaming else 'unary'}_"
+        f"{'stream' if method.server_streaming else 'unary'}"
+    )
+    make = getattr(channel, kind)(f"/{rpc}")
+    sent = iter([request]) if method.client_streaming else request
+    try:
+        answer = make(sent, metadata=metadata, timeout=20)
+        if method.server_streaming:
+            _ = list(answer)
+    except grpc.RpcError as error:
+        info = error_info(error)
+        return f"{error.code().name} {info.reason if info else error.details()}"
+    return "OK"
 
 
 @pytest.fixture
@@ -375,11 +378,9 @@ async def test_a_service_is_known_by_the_name_in_its_certificate(
     tmp_path: Path, authority: Authority
 ) -> None:
     files = authority.write(tmp_path / "scanner", names=("homeward-scanner",))
-    async with (
-        installation(tmp_path, authority) as made,
-        connected(made.port, files) as channel,
-    ):
-        ended = {rpc: await made.call(rpc, channel=channel) for rpc in METHODS}
+    async with installation(tmp_path, authority) as made:
+        with connected(made.port, files) as channel:
+            ended = {rpc: await made.call(rpc, channel=channel) for rpc in METHODS}
 
     assert ended == {
         rpc: "OK" if Role.SERVICE in allowed(rpc) else "PERMISSION_DENIED ROLE_MISSING"
@@ -393,11 +394,9 @@ async def test_a_program_has_the_roles_that_its_name_is_given(
 ) -> None:
     files = authority.write(tmp_path / "robot", names=("retention-check",))
     programs = {"retention-check": ["auditor"]}
-    async with (
-        installation(tmp_path, authority, programs=programs) as made,
-        connected(made.port, files) as channel,
-    ):
-        ended = {rpc: await made.call(rpc, channel=channel) for rpc in METHODS}
+    async with installation(tmp_path, authority, programs=programs) as made:
+        with connected(made.port, files) as channel:
+            ended = {rpc: await made.call(rpc, channel=channel) for rpc in METHODS}
 
     assert ended == {
         rpc: "OK" if Role.AUDITOR in allowed(rpc) else "PERMISSION_DENIED ROLE_MISSING"
@@ -434,12 +433,10 @@ async def test_a_token_counts_more_than_the_certificate(
 ) -> None:
     files = authority.write(tmp_path / "scanner", names=("homeward-scanner",))
     (rpc,) = [name for name in METHODS if name.endswith("/RecordSightings")]
-    async with (
-        installation(tmp_path, authority) as made,
-        connected(made.port, files) as channel,
-    ):
-        alone = await made.call(rpc, channel=channel)
-        token = await made.call(rpc, made.bearer("reviewer"), channel=channel)
+    async with installation(tmp_path, authority) as made:
+        with connected(made.port, files) as channel:
+            alone = await made.call(rpc, channel=channel)
+            token = await made.call(rpc, made.bearer("reviewer"), channel=channel)
 
     assert (alone, token) == ("OK", "PERMISSION_DENIED ROLE_MISSING")
 
@@ -468,11 +465,9 @@ async def test_another_certificate_makes_no_service(
         files.key.read_bytes(),
         files.certificate.read_bytes(),
     )
-    async with (
-        installation(tmp_path, authority) as made,
-        grpc.aio.secure_channel(f"localhost:{made.port}", credentials) as channel,
-    ):
-        found = {await made.call(rpc, channel=channel) for rpc in METHODS}
+    async with installation(tmp_path, authority) as made:
+        with grpc.secure_channel(f"localhost:{made.port}", credentials) as channel:
+            found = {await made.call(rpc, channel=channel) for rpc in METHODS}
 
     assert {one[: len(ended)] for one in found} == {ended}
     assert made.callers == []
@@ -577,7 +572,7 @@ async def test_a_caller_states_a_case_of_theirs(
 async def test_health_is_told_to_anybody(tmp_path: Path, authority: Authority) -> None:
     async with installation(tmp_path, authority) as made:
         stub: Any = health_pb2_grpc.HealthStub(made.channel)
-        answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+        answer = await asyncio.to_thread(stub.Check, health_pb2.HealthCheckRequest(), timeout=10)
 
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
@@ -592,18 +587,17 @@ async def test_rpcs_are_described_where_the_setting_says_so(
     async with installation(tmp_path, authority, reflection=reflection) as made:
         stub: Any = reflection_pb2_grpc.ServerReflectionStub(made.channel)
 
-        async def asked() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
-            if not reflection:
-                # It is refused unheard: grpc.aio reports a write to an ended call as INTERNAL.
-                await asyncio.Event().wait()
-            yield reflection_pb2.ServerReflectionRequest(list_services="")
+        wanted = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
 
-        try:
-            _ = [answer async for answer in stub.ServerReflectionInfo(asked(), timeout=10)]
-            found = "listed"
-        except grpc.aio.AioRpcError as error:
-            info = error_info(error)
-            found = f"{error.code().name} {info.reason if info else ''}"
+        def ask() -> str:
+            try:
+                _ = list(stub.ServerReflectionInfo(wanted, timeout=10))
+            except grpc.RpcError as error:
+                info = error_info(error)
+                return f"{error.code().name} {info.reason if info else ''}"
+            return "listed"
+
+        found = await asyncio.to_thread(ask)
 
     assert found == ended
 
@@ -623,20 +617,18 @@ async def test_every_rpc_refuses_bytes_that_are_no_message(
     structlog.configure(processors=[lambda _, level, event: _kept(lines, level, event)])
     scanner = authority.write(tmp_path / "scanner", names=("homeward-scanner",))
     undecodable = [rpc for rpc in METHODS if not decodes(rpc, request_bytes)]
-    async with (
-        installation(tmp_path, authority) as made,
-        connected(made.port, scanner) as channel,
-    ):
-        ended = {
-            rpc: await made.call(
-                rpc,
-                () if Role.SERVICE in allowed(rpc) else (*made.bearer(*allowed(rpc)), *STATED),
-                channel=channel,
-                request=request_bytes,
-            )
-            for rpc in undecodable
-        }
-        nobody = {await made.call(rpc, request=request_bytes) for rpc in undecodable}
+    async with installation(tmp_path, authority) as made:
+        with connected(made.port, scanner) as channel:
+            ended = {
+                rpc: await made.call(
+                    rpc,
+                    () if Role.SERVICE in allowed(rpc) else (*made.bearer(*allowed(rpc)), *STATED),
+                    channel=channel,
+                    request=request_bytes,
+                )
+                for rpc in undecodable
+            }
+            nobody = {await made.call(rpc, request=request_bytes) for rpc in undecodable}
 
     assert len(undecodable) > len(METHODS) // 2
     assert set(ended.values()) == {"INVALID_ARGUMENT MESSAGE_UNDECODABLE"}

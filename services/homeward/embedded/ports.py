@@ -62,6 +62,12 @@ def held_ports(
         yield ports
 
 
+def free_ports(claims: ExitStack) -> Iterator[int]:
+    """Give free ports, which no stack is given until `claims` ends."""
+    candidates = random.sample(_CANDIDATES, len(_CANDIDATES))
+    return (port for port in candidates if _claim(port, claims))
+
+
 def _asked(base: int | None, given: Mapping[str, int]) -> dict[str, int]:
     asked = dict(given)
     if base is not None:
@@ -81,10 +87,10 @@ def _choose(
         before = remembered.get(name)
         if name not in ports and before and _claim(before, claims):
             ports[name] = before
-    candidates = iter(random.sample(_CANDIDATES, len(_CANDIDATES)))
+    free = free_ports(claims)
     for name in NAMES:
         if name not in ports:
-            ports[name] = next(port for port in candidates if _claim(port, claims))
+            ports[name] = next(free)
     return {name: ports[name] for name in NAMES}
 
 

@@ -231,7 +231,8 @@ class S3ObjectStore:
             return await self._executor.run(call, *args, **kwargs)
 
     def _ensure(self) -> None:
-        if not self.client.bucket_exists(self.bucket):
+        made = not self.client.bucket_exists(self.bucket)
+        if made:
             try:
                 self.client.make_bucket(self.bucket)
             except S3Error as error:  # another replica came first
@@ -239,6 +240,11 @@ class S3ObjectStore:
                     raise
         self._encryption.request()
         self._set_rules()
+        if made:
+            # SeaweedFS finds room for a bucket when it is first written to, which takes up to a
+            # second: now, and not while the first sighting is recorded.
+            self.client.put_object(self.bucket, _FIRST_KEY, io.BytesIO(b"?"), 1)
+            self.client.remove_object(self.bucket, _FIRST_KEY)
 
     def _set_rules(self) -> None:
         backstop = self._backstop
@@ -413,3 +419,4 @@ _NOT_CONFIGURED = frozenset(
 )
 _WITHOUT_RULES = "rules must be provided"  # how the SDK refuses to read a replication that has none
 _ABSENT = frozenset({"NoSuchKey", "NoSuchObject"})
+_FIRST_KEY = "first"  # of an object that is there for a moment after its bucket was made

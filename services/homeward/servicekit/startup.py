@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import signal
 import sys
@@ -31,6 +32,16 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     gc.freeze()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     return asyncio.run(main)
+
+
+def give_back_freed_memory() -> None:
+    """Give memory that was freed back to the system, which glibc does by itself only now and then.
+
+    For after something large was loaded. Another C library is left to its own ways.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 async def eventually(call: Callable[[], Awaitable[T]]) -> T:
