@@ -4,25 +4,27 @@
     python bench/blur.py --video ../shared/data/videos/arcade-1080p.mp4 --pictures /tmp/look
 
 Everybody who is followed counts as a candidate, so that each person has stills, and all others in
-them are bystanders. Where a bystander's true face is, in a street's frame, a chequered pattern is
-put in place of the picture, as fine as an eighth of that face, and the still is made of it with the
-boxes that the scan found: a pixel is left if half of the pattern's contrast is. What the detector
-misses counts.
+them are bystanders. In place of the picture there is a chequered pattern, as fine as an eighth of a
+bystander's face, and the still is made of it with the boxes that the scan found: a pixel of the
+face is left if half of the pattern's contrast is. What the detector misses counts. Of a street it
+is known which pixels of each face nobody and nothing hides, and those are counted.
 
 A video without truth is compared with what a detector finds in its frames at twice their size, but
-for what it finds in the person's own hair. For each way of hiding, the share of the bystanders'
-face area is printed that it leaves, in brackets of how many bystanders more than a tenth of the
-face is left.
+for what it finds in the person's own hair.
+
+Printed are the share of the bystanders' visible face area that is left, of how many bystanders more
+than a tenth is, how much of the visible part of the person's own face is left, and the processor
+time that a still takes without the search of it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,7 +32,7 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from street import CACHE, SETS
+from street import CACHE, SETS, Street
 from street_truth import Truth
 
 from homeward.core.vision.redaction import overlap, redact
@@ -39,10 +41,10 @@ from homeward.embedding.ports import FaceDetector
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.evaluation import footage
 from homeward.evaluation.footage import FootageSearcher, searcher
-from homeward.ingestion.adapters.images import CvFaceImages
+from homeward.ingestion.adapters.images import CvFaceImages, shown_region
 from homeward.ingestion.scan.faces import Box, Frame, Portrait, Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy
-from homeward.ingestion.scan.ports import Closeup, SightingDraft, Still
+from homeward.ingestion.scan.ports import SightingDraft, Still
 from homeward.ingestion.scan.segment import ScannerParts, SegmentScanner
 from homeward.ingestion.scan.stills import is_on_head
 from homeward.servicekit.clock import SystemClock
@@ -57,24 +59,21 @@ LEFT = 0.5
 SURE = 0.6
 """Score of a face at twice the size that counts as one, where there is no truth."""
 
-WAYS = ("before", "faces", "neighbours", "everybody", "surroundings")
-"""Of hiding people: as in November 2026; the boxes of the picture itself; those of the pictures
-beside it too; those of a search of the still too; and the surroundings. Each with those before."""
+MOSTLY, HALF = 0.9, 0.5
+"""Shares of the person's own face of which it is told how many stills leave less."""
+
+OWN = 0.2
+"""Overlap of the person's box and a true face from which on that face is the person's."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TrueFace:
     """A face that is in a frame."""
 
     box: Box
-    head: Box
-    """Hair to chin."""
-    hidden: float
-    """Share of it that others, or an umbrella, hide, in [0, 1]."""
+    visible: NDArray[np.bool_] | None
+    """Which pixels of the frame show the person; None where that is not known."""
 
-
-MOSTLY_HIDDEN = 0.9
-"""Hidden share from which on a face is not there to be seen. Of what is hidden less, all counts."""
 
 Faces = Callable[[timedelta], Sequence[TrueFace]]
 """Tells the true faces in the frame of a time."""
@@ -85,10 +84,8 @@ class PlacedPortrait(Portrait):
     """A portrait that knows where it is from."""
 
     offset: timedelta = timedelta()
-    left: float = 0.0
-    top: float = 0.0
-    in_picture: int = 0
-    """How many of the others were found in the picture itself."""
+    left: int = 0
+    top: int = 0
 
 
 @dataclass
@@ -96,20 +93,23 @@ class Tally:
     """What is left, in pixels of true faces."""
 
     total: int = 0
-    left: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WAYS, 0))
+    left: int = 0
     bystanders: int = 0
-    seen: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WAYS, 0))
+    exposed: int = 0
     """Bystanders of whose face more than a tenth is left."""
-    stills: int = 0
+    own: list[float] = field(default_factory=list)
+    """Of each still, how much of the visible part of the person's own face is left."""
+    seconds: list[float] = field(default_factory=list)
+    """Of each still, processor time."""
 
     def add(self, other: Tally) -> None:
         """Add another one."""
         self.total += other.total
+        self.left += other.left
         self.bystanders += other.bystanders
-        self.stills += other.stills
-        for way in WAYS:
-            self.left[way] += other.left[way]
-            self.seen[way] += other.seen[way]
+        self.exposed += other.exposed
+        self.own += other.own
+        self.seconds += other.seconds
 
 
 class MeasuringImages(CvFaceImages):
@@ -118,8 +118,6 @@ class MeasuringImages(CvFaceImages):
     def __init__(self, faces: Faces, pictures: Path | None) -> None:
         self._faces = faces
         self._pictures = pictures
-        self._known: dict[tuple[timedelta, float, float], tuple[Box, ...]] = {}
-        """By still, the others that were known before it was searched itself."""
         self.measured: dict[bytes, Tally] = {}
         """By still."""
 
@@ -131,75 +129,66 @@ class MeasuringImages(CvFaceImages):
             made.face,
             made.others,
             offset=frame.offset,
-            left=face.x - made.face.x,
-            top=face.y - made.face.y,
-            in_picture=len(others),
+            left=round(face.x - made.face.x),
+            top=round(face.y - made.face.y),
         )
-
-    def surroundings(self, portrait: Portrait) -> Sequence[Closeup]:
-        """Remember how many others are known before the still is searched."""
-        assert isinstance(portrait, PlacedPortrait), "as made above"
-        self._known[portrait.offset, portrait.left, portrait.top] = portrait.others
-        return super().surroundings(portrait)
 
     def still(self, portrait: Portrait) -> Still:
         """Make a still, and measure it."""
         assert isinstance(portrait, PlacedPortrait), "as made above"
-        true = [
-            replace(
-                one,
-                box=one.box.moved(-portrait.left, -portrait.top),
-                head=one.head.moved(-portrait.left, -portrait.top),
-            )
-            for one in self._faces(portrait.offset)
-        ]
-        own = max(true, key=lambda one: overlap(one.box, portrait.face), default=None)
+        begun = time.thread_time()
         made = super().still(portrait)
-        if own is not None and overlap(own.box, portrait.face) > 0.2:  # noqa: PLR2004 - a face
-            others = [one for one in true if one is not own and not self._is_hair(own, one)]
-            self.measured[made.picture] = self._measure(portrait, own, others)
+        took = time.thread_time() - begun
+        if (tally := self._measure(portrait)) is not None:
+            tally.seconds.append(took)
+            self.measured[made.picture] = tally
         if self._pictures is not None:
-            name = f"{portrait.offset.total_seconds():07.2f}-{portrait.left:.0f}-{portrait.top:.0f}"
+            name = f"{portrait.offset.total_seconds():07.2f}-{portrait.left}-{portrait.top}"
             (self._pictures / f"{name}.jpg").write_bytes(made.picture)
         return made
 
-    def _is_hair(self, own: TrueFace, other: TrueFace) -> bool:
-        """Tell whether a face without truth is the person's own hair, as a detector has it."""
-        return other.head == other.box and is_on_head(own.box, other.box)
+    def _measure(self, portrait: PlacedPortrait) -> Tally | None:
+        """Return what a still of a portrait leaves; None where the person's true face is unknown.
 
-    def _measure(
-        self, portrait: PlacedPortrait, own: TrueFace, others: Iterable[TrueFace]
-    ) -> Tally:
-        tally = Tally(stills=1)
-        shape = (portrait.picture.height, portrait.picture.width)
-        for other in others:
-            # Who is in front of somebody hides them with hair and all.
-            me = own.head if other.hidden else own.box
-            there = _ellipse(other.box, shape) & ~_ellipse(me, shape)
+        The pattern is not made smaller, as stills of large faces are.
+        """
+        region = shown_region(portrait)
+        right, down = portrait.left + region.left, portrait.top + region.top
+        shape = (region.bottom - region.top, region.right - region.left)
+        face = portrait.face.moved(-region.left, -region.top)
+        others, behind = (
+            [one.moved(-region.left, -region.top) for one in several]
+            for several in (portrait.others, portrait.behind)
+        )
+        true = [(one.box.moved(-right, -down), one.visible) for one in self._faces(portrait.offset)]
+        own = max(true, key=lambda one: overlap(one[0], face), default=None)
+        if own is None or overlap(own[0], face) <= OWN:
+            return None
+        tally = Tally()
+        here = np.s_[down : down + shape[0], right : right + shape[1]]
+        for one in true:
+            box, visible = one
+            there = _ellipse(box, shape)
+            if visible is not None:
+                there &= visible[here]
+            elif one is not own:
+                if is_on_head(own[0], box):
+                    continue  # the person's own hair, as a detector has it
+                there &= ~_ellipse(own[0], shape)
             count = int(there.sum())
-            if not count or other.hidden >= MOSTLY_HIDDEN:
+            if not count:
                 continue
-            pattern = _pattern(shape, max(1, round(other.box.width / PATTERNS)))
+            pattern = _pattern(shape, max(1, round(box.width / PATTERNS)))
+            hidden = redact(pattern, face, others, behind=behind, surroundings=True)
+            left = int((_contrast(hidden) >= LEFT)[there].sum())
+            if one is own:
+                tally.own.append(left / count)
+                continue
             tally.total += count
+            tally.left += left
             tally.bystanders += 1
-            for way in WAYS:
-                left = int((_contrast(self._hidden(way, pattern, portrait)) >= LEFT)[there].sum())
-                tally.left[way] += left
-                tally.seen[way] += left > count / 10
+            tally.exposed += left > count / 10
         return tally
-
-    def _hidden(
-        self, way: str, pattern: NDArray[np.uint8], portrait: PlacedPortrait
-    ) -> NDArray[np.uint8]:
-        known = self._known[portrait.offset, portrait.left, portrait.top]
-        others = {
-            "before": known[: portrait.in_picture],
-            "faces": known[: portrait.in_picture],
-            "neighbours": known,
-        }.get(way, portrait.others)
-        if way == "before":
-            return _as_before(pattern, portrait.face, others)
-        return redact(pattern, portrait.face, others, surroundings=way == "surroundings")
 
 
 class Everybody:
@@ -258,40 +247,21 @@ def _contrast(pattern: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.abs(pattern[..., 0].astype(np.float32) - 127.5) / np.float32(127.5)
 
 
-def _as_before(picture: NDArray[np.uint8], own: Box, others: Iterable[Box]) -> NDArray[np.uint8]:
-    """Return a picture as stills were made until November 2026."""
-
-    def cells(box: Box, margin: float) -> tuple[slice, slice]:
-        height, width = picture.shape[:2]
-        dx, dy = box.width * margin, box.height * margin
-        x0, x1 = (int(np.clip(v, 0, width)) for v in (box.x - dx, box.x + box.width + dx))
-        y0, y1 = (int(np.clip(v, 0, height)) for v in (box.y - dy, box.y + box.height + dy))
-        return slice(y0, y1), slice(x0, x1)
-
-    result = picture.copy()
-    for other in others:
-        place = cells(other, 0.35)
-        if result[place].size:
-            few = cv2.resize(result[place], (6, 6), interpolation=cv2.INTER_AREA)
-            size = result[place].shape[1::-1]
-            result[place] = cv2.resize(few, size, interpolation=cv2.INTER_LINEAR)
-    kept = cells(own, 0.1)
-    result[kept] = picture[kept]
-    return result
-
-
-def true_faces(path: Path) -> Faces:
+def true_faces(street: Street, path: Path) -> Faces:
     """Return the true faces of a street."""
     truth = Truth.load(path)
-    return lambda offset: [
-        TrueFace(
-            Box(*(float(value) for value in one.face)),
-            Box(*(float(value) for value in one.head)),
-            one.hidden + one.covered,
-        )
-        for one in truth.near(offset.total_seconds())
-        if one.inside > 0
-    ]
+    visible = street.visible(truth)
+
+    def of_time(offset: timedelta) -> Sequence[TrueFace]:
+        number = round(offset.total_seconds() * truth.fps)
+        shown = visible(number)
+        return [
+            TrueFace(Box(*(float(value) for value in one.face)), shown[one.person])
+            for one in truth.at(number)
+            if one.inside > 0
+        ]
+
+    return of_time
 
 
 def found_faces(path: Path, detector: FaceDetector) -> Faces:
@@ -300,16 +270,16 @@ def found_faces(path: Path, detector: FaceDetector) -> Faces:
     with av.open(str(path)) as container:
         first = None
         for number, frame in enumerate(container.decode(video=0)):
-            time = float(frame.time or 0.0)
-            first = time if first is None else first
+            seconds = float(frame.time or 0.0)
+            first = seconds if first is None else first
             if number % 5:
                 continue  # five a second of 25
             image = frame.to_ndarray(format="bgr24")
             large = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-            found[round(time - first, 3)] = [
-                TrueFace(box, box, 0.0)
+            found[round(seconds - first, 3)] = [
+                TrueFace(box.scaled(0.5), None)
                 for one in detector.detect(large, SURE)
-                for box in [Box(one.box.x, one.box.y, one.box.width, one.box.height).scaled(0.5)]
+                for box in [Box(one.box.x, one.box.y, one.box.width, one.box.height)]
             ]
     times = np.array(sorted(found))
     return lambda offset: found[float(times[np.abs(times - offset.total_seconds()).argmin()])]
@@ -338,17 +308,30 @@ async def measure(opened: FootageSearcher, path: Path, images: MeasuringImages) 
 
 def told(name: str, tally: Tally) -> None:
     """Print a row."""
-    shares = " | ".join(
-        f"{tally.left[way] / max(tally.total, 1):.2%} ({tally.seen[way]})" for way in WAYS
-    )
-    print(f"| {name} | {tally.stills} | {tally.bystanders} | {shares} |", flush=True)
+    own = np.array(tally.own or [0.0])
+    row = [
+        name,
+        len(tally.own),
+        tally.bystanders,
+        f"{tally.left / max(tally.total, 1):.3%}",
+        tally.exposed,
+        f"{own.mean():.1%}",
+        int((own < MOSTLY).sum()),
+        int((own < HALF).sum()),
+        f"{1000 * np.mean(tally.seconds or [0.0]):.1f} ms",
+    ]
+    print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 
 async def run(asked: argparse.Namespace) -> None:
     """Measure what is asked for."""
     pack = load_configured(EmbeddingSettings())
     total = Tally()
-    print(f"| recording | stills | bystanders | {' | '.join(WAYS)} |\n{'|---' * 8}|")
+    columns = (
+        "recording | stills | bystanders | their area left | more than a tenth left"
+        " | own face left | of less than 0.9 | of less than 0.5 | processor time"
+    )
+    print(f"| {columns} |\n{'|---' * 9}|")
     async with searcher(
         detector=pack.detector, recogniser=pack.recogniser, model=pack.model, threads=2
     ) as opened:
@@ -360,7 +343,6 @@ async def run(asked: argparse.Namespace) -> None:
             told(path.stem, tally)
             total.add(tally)
     told("all", total)
-    print(json.dumps({way: total.left[way] / max(total.total, 1) for way in WAYS}))
 
 
 def recordings(asked: argparse.Namespace, detector: FaceDetector) -> Iterable[tuple[Path, Faces]]:
@@ -370,7 +352,7 @@ def recordings(asked: argparse.Namespace, detector: FaceDetector) -> Iterable[tu
     for street in SETS[asked.set] if asked.set else ():
         if not asked.seed or street.seed in asked.seed:
             path, _, truth = street.make(asked.faces, asked.cache, detector)
-            yield path, true_faces(truth)
+            yield path, true_faces(street, truth)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What calls cost when there is much: recordings, segments, subjects, uploads; and an idle stack.
+"""What calls cost when there is much: recordings, segments, subjects, candidates, uploads; or none.
 
     python bench/growth.py --out before.json     # these files beside the code of the version before
     python bench/growth.py --out after.json --before before.json --picture growth.png
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import growth_calls as calls
+from growth_sightings import measure_sightings
 from growth_stack import CAMERAS, FIRST_DAY, CountedStack, Recordings, commit, measured
 from growth_uploads import measure_idle, measure_slow_clients, measure_uploads
 
@@ -204,6 +205,7 @@ PARTS: dict[str, tuple[Callable[[Path, Sequence[int]], Iterator[Row]], str, str]
     "sweeps": (measure_sweeps, "100,500,2000", "recordings"),
     "scans": (measure_scans, "2,10,34", "recordings of an hour"),
     "subjects": (measure_subjects, "50,200,600", "subjects"),
+    "sightings": (measure_sightings, "200,2000,20000", "candidates"),
     "uploads": (measure_uploads, "64,256", "MB"),
     "slow": (measure_slow_clients, "60", "clients"),
     "idle": (measure_idle, "60", "seconds"),
@@ -237,6 +239,8 @@ def _cell(rows: Sequence[Row], what: str, size: int) -> str:
         told.append(_time(row["seconds"]))
     if "services" in row:
         told.append(f"processor {_time(row['services'] + row['engines'])}")
+    if "matching" in row:
+        told.append(f"of matching {_time(row['matching'])}")
     if "s3_requests" in row:
         told += [f"{row['s3_requests']:.0f} S3", f"{row['nats_messages']:.0f} NATS"]
     told += [f"{key} {value:,.4g}" for key, value in row.items() if key not in _KNOWN]
@@ -246,6 +250,7 @@ def _cell(rows: Sequence[Row], what: str, size: int) -> str:
 _KNOWN = {
     *("part", "size", "what", "failed"),
     *("seconds", "services", "engines", "s3_requests", "nats_messages"),
+    "matching",
 }
 
 

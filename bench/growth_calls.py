@@ -231,6 +231,15 @@ def enrol_somebody(stack: CountedStack) -> None:
     People(stack).enrol()
 
 
+def model_in_use(stack: CountedStack) -> tuple[str, int]:
+    """Return the digest of the model pack and the length of its templates."""
+    with stack.channel("embedding") as channel:
+        answer = EmbeddingServiceStub(channel).GetModel(
+            embedding_service_pb2.GetModelRequest(), timeout=DEADLINE_SECONDS
+        )
+    return answer.model.digest, answer.model.template_size
+
+
 class People:
     """Subjects with a photograph each: six people, each time under another light and angle.
 
@@ -247,11 +256,7 @@ class People:
         self._portraits = [reference_photo(picture, box) for box in found]
         self._random = np.random.default_rng(16)
         self.subjects: list[str] = []
-        with stack.channel("embedding") as channel:
-            model = EmbeddingServiceStub(channel).GetModel(
-                embedding_service_pb2.GetModelRequest(), timeout=DEADLINE_SECONDS
-            )
-        self._digest, self._length = model.model.digest, model.model.template_size
+        self._digest, self._length = model_in_use(stack)
 
     def fill(self, count: int) -> None:
         """Enrol people until there are so many."""

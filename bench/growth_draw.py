@@ -20,6 +20,8 @@ PANELS = {
     "sweeps": ("recordings held", "processor time"),
     "scans": ("recordings of an hour in the scan", "processor time"),
     "subjects": ("subjects enrolled", "processor time"),
+    "sightings": ("open candidates", "processor time of matching"),
+    "commands": ("open candidates", "processor time of matching"),
     "requests": ("recordings held", "requests to the object store"),
 }
 """By what is drawn: the axes."""
@@ -29,8 +31,7 @@ Row = dict[str, Any]
 
 def drawn(axes: Any, panel: str, rows: list[Row], style: str) -> None:  # noqa: ANN401 - matplotlib's
     """Draw each kind of call as a line; those of both versions have the same colour."""
-    part = "recordings" if panel == "requests" else panel
-    here = [row for row in rows if row["part"] == part and "services" in row]
+    here = rows_of(panel, rows)
     colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     for number, what in enumerate(sorted({row["what"] for row in here})):
         line = sorted((row["size"], value(row, panel)) for row in here if row["what"] == what)
@@ -42,21 +43,34 @@ def drawn(axes: Any, panel: str, rows: list[Row], style: str) -> None:  # noqa: 
         )
 
 
+def rows_of(panel: str, rows: list[Row]) -> list[Row]:
+    """Return what is drawn in a panel; of candidates, calls and all else have one each."""
+    part = {"requests": "recordings", "commands": "sightings"}.get(panel, panel)
+    here = [row for row in rows if row["part"] == part and "services" in row]
+    if part != "sightings":
+        return here
+    calls = [row for row in here if row["what"].startswith(("Get", "List", "Lease"))]
+    return calls if panel == "sightings" else [row for row in here if row not in calls]
+
+
 def value(row: Row, panel: str) -> float:
     """Return what is drawn of a row; both axes are logarithmic."""
     least = 0.001
     if panel == "requests":
         return max(least, float(row["s3_requests"]))
+    if "matching" in row:
+        return max(least, float(row["matching"]))
     return max(least, float(row["services"] + row["engines"]))
 
 
 def main() -> None:
     """Draw the version before with dashes and the one after with lines."""
     before, after = (json.loads(Path(name).read_text())["rows"] for name in sys.argv[1:3])
+    panels = {name: axes for name, axes in PANELS.items() if rows_of(name, before + after)}
     figure, grid = plt.subplots(
-        1, len(PANELS), figsize=(6 * len(PANELS), 6), layout="constrained", squeeze=False
+        1, len(panels), figsize=(6 * len(panels), 7), layout="constrained", squeeze=False
     )
-    for axes, (panel, (across, up)) in zip(grid[0], PANELS.items(), strict=True):
+    for axes, (panel, (across, up)) in zip(grid[0], panels.items(), strict=True):
         drawn(axes, panel, before, "x--")
         drawn(axes, panel, after, "o-")
         axes.set_xscale("log")
@@ -64,7 +78,7 @@ def main() -> None:
         axes.set_xlabel(across)
         axes.set_ylabel(f"{up}, seconds" if panel != "requests" else up)
         axes.set_title(panel)
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
         axes.grid(visible=True, which="both", alpha=0.3)
     figure.suptitle("dashes: the version before; lines: this one")
     figure.savefig(sys.argv[3], dpi=100)

@@ -187,10 +187,10 @@ class CountedStack:
             nats_messages=self._nats_messages(),
         )
 
-    def metric(self, name: str) -> float:
-        """Return what ingestion tells of itself; 0 for what it has not set yet."""
+    def metric(self, name: str, *, of: str = "ingestion") -> float:
+        """Return what a service tells of itself; 0 for what it has not set yet."""
         ports = json.loads((self.folder / "stack" / "ports.json").read_text())
-        lines = _fetched(ports["ingestion-metrics"], "/metrics").splitlines()
+        lines = _fetched(ports[f"{of}-metrics"], "/metrics").splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
     def _s3_requests(self) -> float:

@@ -72,6 +72,12 @@ def count(client: QdrantClient, name: str, body: Json) -> Json:
     return client.count(name, count_filter=asked.filter, exact=bool(asked.exact))
 
 
+def facet(client: QdrantClient, name: str, body: Json) -> Json:
+    """Return the values of a field, with how many points have each."""
+    asked = models.FacetRequest.model_validate(body)
+    return client.facet(name, key=asked.key, limit=asked.limit or 10, exact=bool(asked.exact))
+
+
 def scroll(client: QdrantClient, name: str, body: Json) -> Json:
     """Return a page of points."""
     asked = models.ScrollRequest.model_validate(body)
@@ -118,6 +124,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/collections/NAME/points/query/batch"): query,
     ("POST", "/collections/NAME/points/count"): count,
     ("POST", "/collections/NAME/points/scroll"): scroll,
+    ("POST", "/collections/NAME/facet"): facet,
 }
 
 

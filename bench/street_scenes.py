@@ -117,64 +117,77 @@ def draw(
     cast: Sequence[Member],
     seen: Sequence[Seen],
 ) -> Picture:
-    """Draw people into a picture; return who is seen where: 0, or a place in `seen` from 1."""
-    labels = np.zeros(canvas.shape[:2], np.uint8)
-    for place, one in enumerate(seen, 1):
+    """Draw people into a picture; return who is seen where, see `labels_of`."""
+    for one in seen:
         member, pose = cast[one.person], one.pose
-        x, y, size = pose.x, pose.y, pose.height
         gain = optics.light * member.gain
         skin = tuple(0.8 * channel for channel in member.head.skin)
-        for colour, down, wide, tall in (
-            (member.legs, 4.2, 0.7, 2.6),
-            (member.colour, 1.95, 0.9, 1.4),
-            (skin, 0.5, 0.22, 0.22),
+        for colour, (middle, axes) in zip(
+            (member.legs, member.colour, skin), _body(pose), strict=True
         ):
-            bright = [channel * gain for channel in colour]
-            _ellipse(
-                canvas,
-                labels,
-                (x, y + down * size),
-                (wide * size, tall * size),
-                colour=bright,
-                label=place,
-            )
+            _ellipse(canvas, middle, axes, [channel * gain for channel in colour])
         blur = (one.velocity[0] * optics.shutter, one.velocity[1] * optics.shutter)
         patch = render(member.head, pose, blur, optics.defocus)
         lay(canvas, patch, gain)
-        axes = (member.head.aspect * size / 2, size / 2)
-        _ellipse(None, labels, (x, y), axes, label=place)
         if one.umbrella:
-            # From above the head to over the chin.
-            drop = (-1.0 + 1.55 * one.low) * size
             dark = [channel * 0.5 * gain for channel in member.colour]
-            _ellipse(
-                canvas,
-                labels,
-                (x, y + drop),
-                (2.0 * size, 1.15 * size),
-                colour=dark,
-                label=OWN + place,
-                sweep=(180, 360),
-            )
+            _ellipse(canvas, *_umbrella(one), dark, sweep=HALF)
+    return labels_of(optics.size, [cast[one.person].head.aspect for one in seen], seen)
+
+
+def labels_of(size: tuple[int, int], aspects: Sequence[float], seen: Sequence[Seen]) -> Picture:
+    """Return who is seen where: 0, or a place in `seen` from 1, and `OWN` more for umbrellas.
+
+    Args:
+        size: Width and height of the picture.
+        aspects: Width of each head over its height.
+        seen: Who is in the picture, farthest first.
+    """
+    labels = np.zeros((size[1], size[0]), np.uint8)
+    for place, (one, aspect) in enumerate(zip(seen, aspects, strict=True), 1):
+        pose = one.pose
+        head = ((pose.x, pose.y), (aspect * pose.height / 2, pose.height / 2))
+        for middle, axes in (*_body(pose), head):
+            _ellipse(labels, middle, axes, place)
+        if one.umbrella:
+            _ellipse(labels, *_umbrella(one), OWN + place, sweep=HALF)
     return labels
 
 
+HALF = (180, 360)
+"""Degrees of an umbrella's outline: the upper half of an ellipse."""
+
+
+def _body(pose: Pose) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """Return the middles and half axes of legs, clothes and neck."""
+    size = pose.height
+    return [
+        ((pose.x, pose.y + down * size), (wide * size, tall * size))
+        for down, wide, tall in ((4.2, 0.7, 2.6), (1.95, 0.9, 1.4), (0.5, 0.22, 0.22))
+    ]
+
+
+def _umbrella(one: Seen) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the middle and half axes of an umbrella: from above the head to over the chin."""
+    pose = one.pose
+    drop = (-1.0 + 1.55 * one.low) * pose.height
+    return (pose.x, pose.y + drop), (2.0 * pose.height, 1.15 * pose.height)
+
+
 def _ellipse(
-    canvas: Picture | None,
-    labels: Picture,
+    picture: Picture,
     middle: tuple[float, float],
     axes: tuple[float, float],
+    value: Sequence[float] | int,
     *,
-    colour: Sequence[float] = (),
-    label: int,
     sweep: tuple[int, int] = (0, 360),
 ) -> None:
+    """Fill an ellipse with a colour, smoothly, or with a label."""
     shift = 16  # sixteenths of a pixel
     centre = (round(middle[0] * shift), round(middle[1] * shift))
     half = (max(1, round(axes[0] * shift)), max(1, round(axes[1] * shift)))
-    if canvas is not None:
-        cv2.ellipse(canvas, centre, half, 0, *sweep, colour, -1, cv2.LINE_AA, 4)
-    cv2.ellipse(labels, centre, half, 0, *sweep, label, -1, cv2.LINE_8, 4)
+    line = cv2.LINE_8 if isinstance(value, int) else cv2.LINE_AA
+    cv2.ellipse(picture, centre, half, 0, *sweep, value, -1, line, 4)
 
 
 def people_of(
@@ -224,7 +237,7 @@ def _visibility(
     x0, y0 = (int(one) for one in np.floor(low))
     x1, y1 = (int(one) + 1 for one in np.ceil(high))
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    _ellipse(None, mask, tuple((low + high) / 2 - [x0, y0]), tuple((high - low) / 2), label=1)
+    _ellipse(mask, tuple((low + high) / 2 - [x0, y0]), tuple((high - low) / 2), 1)
     whole = int(np.count_nonzero(mask))
     height, width = labels.shape
     left, right = (min(max(one, 0), width) for one in (x0, x1))

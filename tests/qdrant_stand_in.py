@@ -146,7 +146,8 @@ def _said(status: int, words: str) -> httpx.Response:
 def _filtered(body: Any) -> Iterator[str]:
     """Yield the fields that a request filters by."""
     if isinstance(body, dict):
-        if "key" in body and ("match" in body or "range" in body):
+        filters = "match" in body or "range" in body
+        if "key" in body and (filters or "limit" in body):  # or asks for the values of the field
             yield body["key"]
         for value in body.values():
             yield from _filtered(value)

@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 from qdrant_stand_in import QdrantStandIn
 
 import qdrant_program
@@ -31,6 +31,7 @@ from homeward.matching.adapters.keyed import KeyedCollection
 from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
 from homeward.matching.adapters.points import Point
 from homeward.matching.adapters.qdrant import (
+    APPEARANCE,
     PHOTO,
     SIGHTING_LAYOUT,
     SUBJECT_LAYOUT,
@@ -47,7 +48,9 @@ from homeward.matching.gallery.register import (
     with_successor,
 )
 from homeward.matching.sightings.model import Decision, Review, Sighting, SightingState
+from homeward.matching.sightings.order import in_order
 from homeward.matching.sightings.ports import SightingCursor, SightingFilter, SightingIndex
+from homeward.matching.sightings.queue import ReviewQueue
 from homeward.servicekit import records
 from homeward.servicekit.errors import (
     FailedPreconditionError,
@@ -1544,18 +1547,117 @@ async def test_a_list_goes_on_after_its_cursor_where_scores_are_equal(
     assert sorted(names) == [identity(number) for number in scores]
 
 
+async def test_sightings_are_told_apart_by_who_asked_for_them_and_who_decided(
+    sightings: SightingIndex,
+) -> None:
+    anne, bob = Review(Decision.INCONCLUSIVE, "", "anne@force", NOON), "Bob@Force"
+    asked = replace(sighting(1), requesters=("anne@force", bob))
+    judged = replace(sighting(2), review=anne, reviews=(anne,), requesters=(bob,))
+    for one in (asked, judged, sighting(3)):
+        await sightings.put(one, None)
+
+    assert await sightings.requesters() == {"anne@force", bob}
+    assert await sightings.reviewers() == {"anne@force"}
+    filters = {
+        SightingFilter(requesters=("anne@force",)): {1},
+        SightingFilter(but_requesters=("anne@force",)): {2, 3},
+        SightingFilter(but_requesters=(bob,), but_reviewers=("anne@force",)): {3},
+        SightingFilter(reviewers=("anne@force",), requesters=(bob,)): {2},
+        SightingFilter(sighting_ids=(identity(1), identity(3))): {1, 3},
+        SightingFilter(but_sighting_ids=(identity(1), identity(9))): {2, 3},
+    }
+    for which, numbers in filters.items():
+        found = {one.sighting_id for one in await sightings.find(which)}
+        assert found == set(map(identity, numbers))
+        assert await sightings.count(which) == len(numbers)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_the_queue_is_in_the_order_of_all_that_is_in_it(
+    sightings: SightingIndex, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    held = []
+    for number in range(120):
+        start = NOON + timedelta(seconds=int(random.integers(0, 5400)))
+        lasts = timedelta(seconds=int(random.choice([4, 40, 1200], p=[0.8, 0.18, 0.02])))
+        one = replace(
+            sighting(number),
+            camera_id=str(random.choice(["door", "gate", "quay"], p=[0.7, 0.2, 0.1])),
+            start_time=start,
+            end_time=start + lasts,
+            score=float(random.uniform(0.45, 0.8)),
+            state=SightingState(random.choice(["unreviewed", "confirmed"], p=[0.9, 0.1])),
+        )
+        held.append(one)
+        await sightings.put(one, None)
+    fitting = [
+        one
+        for one in held
+        if one.state is SightingState.UNREVIEWED and one.sighting_id[-1] not in "37"
+    ]
+    mine = fitting[:: int(random.integers(20, 40))]
+    which = SightingFilter(states=[SightingState.UNREVIEWED])
+    queue = ReviewQueue(sightings, which, lambda one: one.sighting_id[-1] not in "37")
+
+    ordered = [one.sighting_id async for one in queue.ordered(mine)]
+
+    names = {one.sighting_id for one in mine}
+    expected = [one.sighting_id for one in in_order(fitting, begun=names)]
+    assert ordered == sorted(expected, key=lambda name: name not in names)
+
+
+@pytest.mark.parametrize("many", [100, 1000])
+async def test_a_server_is_asked_as_often_for_the_next_candidates_however_many_there_are(
+    register: InMemoryKeyValueStore, many: int
+) -> None:
+    async with BoundedExecutor("qdrant", workers=1, queue=64) as threads:
+        stand_in = QdrantStandIn(strict=True)
+        engine = QdrantEngine(stand_in.client(), threads, "the server", server=True)
+        points = keyed_collection(engine, register, "sightings")
+        index = QdrantSightingIndex(points)
+        made = [
+            replace(
+                sighting(number),
+                start_time=NOON + number * timedelta(minutes=2),
+                end_time=NOON + number * timedelta(minutes=2) + timedelta(seconds=4),
+                score=0.45 + 0.0001 * number,
+            )
+            for number in range(many)
+        ]
+        for first in range(0, many, 500):
+            batch = made[first : first + 500]
+            await points.upsert(*(Point(one.sighting_id, APPEARANCE, None, one) for one in batch))
+        which = SightingFilter(states=[SightingState.UNREVIEWED], but_reviewers=["anne@force"])
+        stand_in.requests.clear()
+
+        assert await index.count(which) == many
+        assert await index.reviewers() == frozenset()
+        async with aclosing(ReviewQueue(index, which, lambda _: True).ordered([])) as ordered:
+            for expected in reversed(made[-4:]):
+                assert await anext(ordered) == expected
+
+        read = [body["limit"] for _, path, body in stand_in.requests if path.endswith("/scroll")]
+        assert read == [50, *[500] * 4]  # the best ones, then what is near each of the four
+        assert len(stand_in.requests) == 7
+        stand_in.close()
+
+
 async def test_sightings_are_found_by_how_their_ids_begin(sightings: SightingIndex) -> None:
     names = [f"{number:08x}-0000-4000-8000-000000000000" for number in (0x10, 0x11, 0x12, 0x20)]
     for name in names:
         await sightings.put(replace(sighting(1), sighting_id=name), None)
 
-    async def found(prefix: str, size: int = 10) -> list[str]:
-        found = await sightings.with_prefix(prefix, SightingFilter(), size=size)
+    async def found(prefix: str, size: int = 10, after: str = "") -> list[str]:
+        found = await sightings.with_prefix(prefix, SightingFilter(), size=size, after=after)
         return [one.sighting_id for one in found]
 
     assert await found("0000001") == names[:3]
     assert await found("00000011-0") == [names[1]]
     assert await found("0000001", 2) == names[:2]
+    assert await found("0000001", 2, after=names[1]) == names[2:3]
+    assert await found("0000001", 2, after=names[2]) == []
+    assert await found("0000001", 1, after=f"{names[0][:-1]}1") == [names[1]]
     assert await found(names[3]) == [names[3]]
     assert await found("ffff") == []
 
@@ -1618,6 +1720,28 @@ async def test_a_write_that_breaks_off_hides_no_point_of_the_local_mode(
         assert await index.contents() == GalleryContents(
             frozenset({PhotoKey(ANNA, identity(1))}), frozenset({PhotoKey(ANNA, identity(1))})
         )
+
+
+async def test_the_local_mode_goes_through_its_points_once_and_not_for_every_list(
+    open_collection: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_collection("sightings") as points:
+        await QdrantSightingIndex(points).put(sighting(1), None)
+    async with open_collection("sightings") as points:
+        index = QdrantSightingIndex(points)
+        assert await index.count() == 1
+        for slow in ("scroll", "count"):
+            monkeypatch.delattr(QdrantClient, slow)
+        await index.put(sighting(2), None)
+        unsure = SightingFilter(states=[SightingState.INCONCLUSIVE], unexpired_at=NOON)
+
+        await index.update(replace(sighting(1), state=SightingState.INCONCLUSIVE))
+
+        found = await index.page(unsure, size=1, after=None)
+        assert [one.sighting_id for one in found] == [identity(1)]
+        assert len(await index.find(SightingFilter())) == await index.count() == 2
+        await index.remove([identity(1)])
+        assert await index.find(unsure) == []
 
 
 async def test_a_look_that_breaks_off_hides_no_point_of_the_local_mode(

@@ -153,6 +153,39 @@ async def test_the_roll_reads_what_has_changed_alone(monkeypatch: pytest.MonkeyP
     assert ANNA in roll.opened
 
 
+async def test_of_the_ledger_what_has_changed_is_read_alone_and_what_was_erased_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = InMemoryKeyValueStore()
+    ledger, another = KeyValueSightingLedger(store), KeyValueSightingLedger(store)
+    stretch = Stretch(SECOND, 2 * SECOND)
+    for footage in (GATE, DOOR):
+        await ledger.place(LedgerKey(footage, ANNA), stretch)
+    await ledger.close(GATE, received=NOON)
+    await ledger.spans()
+    reads: list[int] = []
+    entries = store.entries
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        read = await entries(*args, **kwargs)
+        reads.append(len(read))
+        return read
+
+    monkeypatch.setattr(store, "entries", counted)
+    assert len(await ledger.spans()) == 2
+    await another.place(LedgerKey(GATE, BEN), stretch)
+    await another.erase(LedgerKey(DOOR, ANNA))
+
+    keys = {key for key, _ in await ledger.spans()}
+
+    assert (reads, keys) == ([1], {LedgerKey(GATE, ANNA), LedgerKey(GATE, BEN)})
+    await another.erase_subject(BEN)
+    await ledger.forget_erased()
+    assert not [name for name in ledger._roll._held if BEN in name]
+    await ledger.erase_footage(GATE)
+    assert not [name for name in ledger._roll._held if ANNA in name]
+
+
 async def test_the_roll_is_that_of_a_store_that_came_back_with_an_older_state() -> None:
     store = InMemoryKeyValueStore()
     subjects = KeyValueSubjectRecords(store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,6 +50,8 @@ from homeward.matching.adapters.memory_feed import InMemorySightingFeed
 from homeward.matching.adapters.memory_records import InMemorySightingLedger, InMemorySubjectRecords
 from homeward.matching.composition import Choices, compose
 from homeward.matching.convert import subjects as convert_subjects
+from homeward.matching.convert.ids import MAX_SCOPE
+from homeward.matching.convert.leases import MOST_CASES, MOST_HELD, USUALLY_HELD
 from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.matching.servicer import services
 from homeward.servicekit.clients import open_channel, translate
@@ -57,6 +59,7 @@ from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import Reason, invalid_field, unavailable
 from homeward.servicekit.identity.caller import Caller, acting_for
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+from homeward.servicekit.paging import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.wire import to_duration, to_interval, to_timestamp
 from required_fields import call_with_nothing, calls_with_required_fields
@@ -1347,6 +1350,98 @@ async def test_list_sightings_answers_what_fits(
     assert [one.sighting_id for one in answer.sightings] == [sighting_id]
 
 
+SCOPES = {"subject_ids": NOBODY, "camera_ids": "gate", "footage_ids": "f-1", "scan_ids": NOBODY}
+
+
+@pytest.mark.parametrize("field", SCOPES)
+async def test_list_sightings_takes_a_thousand_names_of_a_kind(world: World, field: str) -> None:
+    names = [SCOPES[field]] * MAX_SCOPE
+
+    await world.sightings.ListSightings(sightings.ListSightingsRequest(**{field: names}))
+    more = sightings.ListSightingsRequest(**{field: [*names, SCOPES[field]]})
+
+    assert await refusal(world.sightings.ListSightings(more)) == FIELD
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "most"),
+    [
+        ("subject_ids", NOBODY, MAX_SCOPE),
+        ("camera_ids", "gate", MAX_SCOPE),
+        ("excluded_sighting_ids", NOBODY, MAX_SCOPE),
+        ("case_references", "MP-1", MOST_CASES),
+    ],
+)
+async def test_lease_sightings_takes_so_many_names_of_a_kind(
+    world: World, field: str, name: str, most: int
+) -> None:
+    await lease(world, **{field: [name] * most})
+
+    assert await refusal(lease(world, **{field: [name] * (most + 1)})) == FIELD
+
+
+async def lease(world: World, **asked: Any) -> Any:
+    request = sightings.LeaseSightingsRequest(reviewer="R. Viewer", **asked)
+    return await world.sightings.LeaseSightings(request)
+
+
+@pytest.fixture
+async def many(world: World, sighting_id: str) -> None:
+    """More sightings than a page has, some minutes after each other."""
+    index = world.stores[-2].store
+    held = await index.get(sighting_id)
+    for number in range(MAX_PAGE_SIZE):
+        after = timedelta(minutes=number)
+        one = replace(
+            held,
+            sighting_id=f"{number:08x}-0000-4000-8000-000000000000",
+            start_time=held.start_time + after,
+            end_time=held.end_time + after,
+        )
+        await index.put(one, None)
+
+
+@pytest.mark.usefixtures("many")
+async def test_a_page_has_as_many_sightings_as_are_asked_for_up_to_a_thousand(
+    world: World,
+) -> None:
+    async def told(size: int, **asked: Any) -> tuple[int, bool]:
+        request = sightings.ListSightingsRequest(page_size=size, **asked)
+        page = await world.sightings.ListSightings(request)
+        return len(page.sightings), bool(page.next_page_token)
+
+    assert await told(0) == (DEFAULT_PAGE_SIZE, True)
+    assert await told(MAX_PAGE_SIZE) == (MAX_PAGE_SIZE, True)
+    assert await told(MAX_PAGE_SIZE + 1) == (MAX_PAGE_SIZE, True)
+    assert await told(MAX_PAGE_SIZE + 1, id_prefix="00000") == (MAX_PAGE_SIZE, False)
+
+
+@pytest.mark.usefixtures("many")
+async def test_a_reviewer_holds_four_candidates_or_up_to_twenty(world: World) -> None:
+    held = [len((await lease(world, count=count)).sightings) for count in (0, 20, 21, 1)]
+
+    assert held == [USUALLY_HELD, MOST_HELD, MOST_HELD, 1]
+
+
+async def test_sightings_whose_ids_begin_alike_come_page_by_page_to_the_last(
+    world: World, sighting_id: str
+) -> None:
+    index = world.stores[-2].store
+    held = await index.get(sighting_id)
+    names = [f"{number:08x}-0000-4000-8000-000000000000" for number in (0x10, 0x11, 0x12, 0x20)]
+    for name in names:
+        await index.put(replace(held, sighting_id=name), None)
+    found: list[list[str]] = []
+    request = sightings.ListSightingsRequest(id_prefix="0000001", page_size=2)
+
+    while not found or request.page_token:
+        answer = await world.sightings.ListSightings(request)
+        found.append([one.sighting_id for one in answer.sightings])
+        request.page_token = answer.next_page_token
+
+    assert found == [names[:2], names[2:3]]
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -1708,6 +1803,8 @@ async def test_the_first_page_of_sightings_tells_what_is_lost(
     )
     others = await world.sightings.ListSightings(ask(subject_ids=[NOBODY]))
     assert others.lost.sighting_count == 0
+    without = await world.sightings.ListSightings(ask(leave_out_lost=True))
+    assert not without.HasField("lost")
 
 
 async def test_watch_sightings_follows_the_subjects_asked_for(

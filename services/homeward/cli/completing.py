@@ -76,7 +76,8 @@ def _sightings(connections: Connections) -> Iterator[Offer]:
     from homeward.cli import reviews  # noqa: PLC0415 - as above
 
     stub = SightingServiceStub(connections.channel("matching"))
-    held = stub.ListSightings(service.ListSightingsRequest(page_size=_MOST), timeout=_SECONDS)
+    request = service.ListSightingsRequest(page_size=_MOST, leave_out_lost=True)
+    held = stub.ListSightings(request, timeout=_SECONDS)
     ids = _short(one.sighting_id for one in held.sightings)
     for one in held.sightings:
         yield ids[one.sighting_id], f"{one.camera_id}, {one.score:.3f}, {reviews.state(one)}"

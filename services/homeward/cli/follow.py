@@ -9,7 +9,7 @@ from google.rpc import code_pb2
 
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
-from homeward.api.matching.v1 import sighting_service_pb2, subject_pb2
+from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.cli import (
     authorisation,
@@ -38,6 +38,8 @@ _ATTEMPTS = 10
 """In a row and without an answer; the waits between them add up to a minute."""
 _ENDS_EARLY = "the watch ends before the scan does"
 _NOT_HELD = "not held"
+_MOST_NAMED = 1000
+"""Recordings that a list of sightings may name."""
 GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
     scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
@@ -314,16 +316,18 @@ def _tell_candidates(
 def _states(session: Session, candidates: Sequence[scan_pb2.ScanCandidate]) -> list[str]:
     """Return the state of each candidate's sighting; empty where it cannot be read."""
     # A scan lists its candidates also after their sightings were rejected or erased.
-    request = sighting_service_pb2.ListSightingsRequest(
-        subject_ids=sorted({each.subject_id for each in candidates}),
-        footage_ids=sorted({each.footage_id for each in candidates}),
-    )
+    stub = SightingServiceStub(session.connections.channel("matching"))
+    subject_ids = sorted({each.subject_id for each in candidates})
+    footage_ids = sorted({each.footage_id for each in candidates})
+    held: list[sighting_pb2.Sighting] = []
     try:
-        held = all_pages(
-            SightingServiceStub(session.connections.channel("matching")).ListSightings,
-            request,
-            lambda page: page.sightings,
-        )
+        for first in range(0, len(footage_ids), _MOST_NAMED):
+            request = sighting_service_pb2.ListSightingsRequest(
+                subject_ids=subject_ids,
+                footage_ids=footage_ids[first : first + _MOST_NAMED],
+                leave_out_lost=True,
+            )
+            held += all_pages(stub.ListSightings, request, lambda page: page.sightings)
     except CliError as error:
         tell(error, about="what became of the candidates is left out")
         return [""] * len(candidates)

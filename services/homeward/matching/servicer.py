@@ -270,18 +270,22 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     async def ListSightings(
         self, request: sighting_service_pb2.ListSightingsRequest, _: Context
     ) -> sighting_service_pb2.ListSightingsResponse:
-        if request.id_prefix:
-            prefix = convert_sightings.only_prefix_from(request)
-            found = await self._review.with_prefix(prefix, size=PageQuery.of(request).size)
-            return convert_sightings.to_page(found, "", self._review.rules)
         query = PageQuery.of(request)
+        if request.id_prefix:
+            found, last = await self._review.with_prefix(
+                convert_sightings.only_prefix_from(request),
+                size=query.size,
+                after=convert_sightings.last_from(query.after),
+            )
+            token = query.token(last) if last else ""
+            return convert_sightings.to_page(found, token, self._review.rules)
         which = convert_sightings.filter_from(request)
         after = convert_sightings.cursor_from(query.after)
         listed, cursor = await self._review.page(which, size=query.size, after=after)
         place = convert_sightings.to_cursor(cursor) if cursor else ""
         token = query.token(place) if place else ""
         page = convert_sightings.to_page(listed, token, self._review.rules)
-        if after is None:
+        if after is None and not request.leave_out_lost:
             page.lost.CopyFrom(convert_sightings.to_lost(await self._review.lost(which)))
         return page
 

@@ -217,7 +217,7 @@ class Reader:
     ) -> Sequence[sighting_pb2.Sighting]:
         """Return sightings about as late as one, at most a minute old.
 
-        Those of a group are asked for once: a list is dear, as it looks for what is lost.
+        Those of a group are asked for once.
         """
         key, needed = (*camera_ids, *subject_ids), _around(sighting, _NEAR)
         held = self._lists.get(key)
@@ -228,6 +228,7 @@ class Reader:
                 subject_ids=subject_ids,
                 interval=wider,
                 page_size=_MOST_NEAR,
+                leave_out_lost=True,
             )
             held = _List(wider, time.monotonic())
             with suppress(CliError):

@@ -24,10 +24,15 @@ SURROUNDING_CELLS = 4.0
 """How many cells of the surroundings a face is wide that is as wide as the one that is kept."""
 
 
-SAME_FACE = 0.4
-"""Overlap, as intersection over union, from which on a box is of the kept face: detectors give only
-one of two that overlap so far."""
+SAME_FACE, SAME_PLACE = 0.4, 0.22
+"""Overlap, as intersection over union, from which on a box is of the kept face, if the middles are
+not farther apart than this, in sides of the kept face. When a face is found again, its box is up to
+0.16 off (of 624 in groups of `bench/street.py`, 2026-11-29). One that is farther off is of somebody
+behind or in front."""
 
+BOX_MARGIN, BEYOND = 1.1, 1.2
+"""How many times as large as its box a face is at most, as boxes are off by a tenth of a face; and
+from where on the kept face is whole beside it."""
 
 TOO_LARGE = 2.0
 """How many times as wide as the kept face a box is that is no face if it has that one in it."""
@@ -118,20 +123,23 @@ _WHOLE = _Ellipse(across=0.5, down=0.5)
 """The face as it fills its box."""
 
 _FACE = _Ellipse(across=0.66, down=0.66, fade=1.15)
-"""Of somebody else: all of this is coarse, but for the kept person's own face. It is larger than a
-face, as a detector's boxes are off by a tenth of it."""
+"""Of somebody else: all of this is coarse, but for the kept person's own face beside theirs."""
 
 _AROUND = _Ellipse(across=0.95, down=1.0, up=0.1, fade=1.3)
 """Of somebody else: hair and ears identify too. The kept person's head comes before it."""
 
 _OWN_FACE = _Ellipse(across=0.44, down=0.48, fade=1.12)
-"""Of the person who is kept: eyes, nose, mouth and cheeks."""
+"""Of the person who is kept: eyes, nose, mouth and cheeks, where somebody else's face is not."""
 
 _OWN_HEAD = _Ellipse(across=0.76, down=0.98, up=0.14, fade=1.12)
 """Of the person who is kept, with hair and ears."""
 
 _OWN_SURROUNDINGS = _Ellipse(across=0.7, down=1.05, up=0.16, fade=1.22)
-"""Of the person who is kept: a hat, and what is right beside the head, stays as it is."""
+"""Of the person who is kept and is alone: a hat, and what is right beside the head, stays."""
+
+_OWN_FACE_ALONE = _Ellipse(across=0.48, down=0.56, up=0.06, fade=1.15)
+"""Of the person who is kept and has others nearby: the face. Beside the hair there may be a part of
+somebody's face who is behind them, which no detector finds."""
 
 
 def redact(
@@ -139,6 +147,7 @@ def redact(
     keep: Rectangle | None,
     others: Iterable[Rectangle],
     *,
+    behind: Iterable[Rectangle] = (),
     surroundings: bool = False,
 ) -> NDArray[np.uint8]:
     """Return a copy of a picture in which nobody is recognisable but one person.
@@ -148,14 +157,22 @@ def redact(
         keep: The face of the person who stays as they are; None for nobody.
         others: All other faces, those too that may be there, with or without parts outside of the
             picture; see `bystanders`.
+        behind: Where faces may be that were not found in the picture, although that of the person
+            who is kept was: they are behind it, if they are there.
         surroundings: Make all coarse but the head and the body of the person who is kept, for those
             whom no detector finds; without `keep`, the whole picture.
     """
     result = picture.copy()
-    if surroundings:
-        _make_surroundings_coarse(result, keep)
-    for other in bystanders(keep, others):
-        _make_face_coarse(result, picture, other, keep)
+    faces, hidden = bystanders(keep, others), bystanders(keep, behind)
+    if surroundings and keep:
+        alone = not _any_near(picture, keep, (*faces, *hidden))
+        _make_surroundings_coarse(result, keep, alone=alone)
+    elif surroundings:
+        _make_all_coarse(result)
+    for other in faces:
+        _make_face_coarse(result, other, keep)
+    for other in hidden:
+        _make_face_coarse(result, other, keep, kept_first=True)
     return result
 
 
@@ -170,13 +187,31 @@ def bystanders(keep: Rectangle | None, found: Iterable[Rectangle]) -> list[Recta
         for one in found
         if one.width > 0
         and one.height > 0
-        and not (keep and (overlap(keep, one) >= SAME_FACE or _holds(one, keep)))
+        and not (keep and (_is_same(keep, one) or _holds(one, keep)))
     ]
+
+
+def _any_near(picture: NDArray[np.uint8], keep: Rectangle, faces: Iterable[Rectangle]) -> bool:
+    """Tell whether there is a face in a picture, or less than the kept face's width beside it."""
+    height, width = picture.shape[:2]
+    return any(
+        -keep.width < one.x + one.width
+        and one.x < width + keep.width
+        and -keep.width < one.y + one.height
+        and one.y < height + keep.width
+        for one in faces
+    )
 
 
 def share_covered(face: Rectangle, other: Rectangle) -> float:
     """Return how much of a face's box another box covers, in [0, 1]."""
     return _common(face, other) / (face.width * face.height)
+
+
+def _is_same(keep: Rectangle, found: Rectangle) -> bool:
+    right = (found.x + found.width / 2 - keep.x - keep.width / 2) / keep.width
+    down = (found.y + found.height / 2 - keep.y - keep.height / 2) / keep.height
+    return overlap(keep, found) >= SAME_FACE and math.hypot(right, down) <= SAME_PLACE
 
 
 def _holds(large: Rectangle, face: Rectangle) -> bool:
@@ -199,44 +234,54 @@ def overlap(one: Rectangle, other: Rectangle) -> float:
 
 def _make_face_coarse(
     result: NDArray[np.uint8],
-    picture: NDArray[np.uint8],
     face: Rectangle,
     keep: Rectangle | None,
+    *,
+    kept_first: bool = False,
 ) -> None:
-    height, width = picture.shape[:2]
+    height, width = result.shape[:2]
     area = _AROUND.area(face, width, height)
     if area.empty:
         return
     weights, around = _FACE.weights(face, area), _AROUND.weights(face, area)
     if keep is not None:
-        # Nobody knows who is in front: of what both boxes hold, each has what is nearer to them.
-        mine = _falling(_WHOLE.distances(keep, area) - _WHOLE.distances(face, area), -0.1, 0.0)
-        weights = weights * (1 - _OWN_FACE.weights(keep, area) * mine)
+        mine = _OWN_FACE.weights(keep, area)
+        # Nobody knows who is in front, so the other's face comes before the person's own. One that
+        # is far larger is nearer and would hide that: it is not there.
+        if not kept_first and face.width < TOO_LARGE * keep.width:
+            mine = mine * _falling(-_WHOLE.distances(face, area), -BEYOND, -BOX_MARGIN)
+        weights = weights * (1 - mine)
         around = around * (1 - _OWN_HEAD.weights(keep, area))
-    coarse = _coarse(picture[area.place], face.width / CELLS)
+    # Of the result: what is coarse already must not become finer again by a smaller face.
+    coarse = _coarse(result[area.place], face.width / CELLS)
     _blend(result, area, coarse, np.maximum(weights, around))
 
 
-def _make_surroundings_coarse(result: NDArray[np.uint8], keep: Rectangle | None) -> None:
+def _make_all_coarse(result: NDArray[np.uint8]) -> None:
+    # As for a face that fills the picture: no smaller one is left either.
+    result[:] = _coarse(result, max(result.shape[:2]) / CELLS / 4)
+
+
+def _make_surroundings_coarse(result: NDArray[np.uint8], keep: Rectangle, *, alone: bool) -> None:
     height, width = result.shape[:2]
     area = _Area(0, 0, width, height)
-    if keep is None:
-        # As for a face that fills the picture: no smaller one is left either.
-        result[:] = _coarse(result, max(width, height) / CELLS / 4)
-        return
-    kept = np.maximum(_OWN_SURROUNDINGS.weights(keep, area), _body(keep, area))
+    head = _OWN_SURROUNDINGS if alone else _OWN_FACE_ALONE
+    kept = np.maximum(head.weights(keep, area), _body(keep, area))
     _blend(result, area, _coarse(result, keep.width / SURROUNDING_CELLS), 1 - kept)
 
 
 def _body(face: Rectangle, area: _Area) -> NDArray[np.float32]:
-    """Return weights of neck, shoulders and what is below them, of an area's shape."""
-    chin = face.y + 0.85 * face.height
-    down = np.clip((area.rows - chin) / face.height, 0, 1)
-    reach = face.width * (0.55 + 1.25 * np.sqrt(down))  # half of the body's width
+    """Return weights of the shoulders and what is below them, of an area's shape.
+
+    Beside the neck there is no more of the person to see, and may be somebody behind them.
+    """
+    top = face.y + 1.2 * face.height
+    down = np.clip((area.rows - top) / face.height, 0, 1)
+    reach = face.width * (0.45 + 0.8 * np.sqrt(down))  # half of the body's width
     aside = np.abs(area.columns - (face.x + face.width / 2))
     far = (aside[None, :] - reach[:, None]) / np.float32(face.width)
-    below = np.clip((area.rows - chin) / (0.3 * face.height) + 1, 0, 1).astype(np.float32)
-    return np.asarray(_falling(far, 0.0, 0.45) * below[:, None], np.float32)
+    below = np.clip((area.rows - top) / (0.2 * face.height) + 1, 0, 1).astype(np.float32)
+    return np.asarray(_falling(far, 0.0, 0.2) * below[:, None], np.float32)
 
 
 def _blend(

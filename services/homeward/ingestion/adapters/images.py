@@ -29,8 +29,12 @@ ALIGNMENT_REACH = 2.5
 """How far beyond the landmarks alignment samples, at most, in parts of their extent: the aligned
 face is 3.2 times as wide as its eyes are apart, and may stand on a corner."""
 
-STILL_FACE_WIDTHS = 5.0
-"""Width of a still, in widths of its face: head, shoulders and clothes."""
+PORTRAIT_FACE_WIDTHS = 5.0
+"""Width of a portrait, in widths of its face: head, shoulders and clothes."""
+
+STILL_MARGIN_FACE_WIDTHS = 0.35
+"""How much of each side of a portrait its still does not show, in widths of its face: a face that
+the portrait's edge cuts, the detector does not find."""
 
 CLOSEUP_SIDES = 2.0
 """Sides of a close-up, in sides of its face: a detector needs a face's surroundings."""
@@ -79,7 +83,7 @@ class CvFaceImages:
     def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:
         """Return a person's surroundings, to compare them and to make a still of."""
         x, y = face.centre
-        half = face.width * STILL_FACE_WIDTHS / 2
+        half = face.width * PORTRAIT_FACE_WIDTHS / 2
         # More below the face than above it.
         region = _inside(frame.picture, x - half, y - 0.7 * half, x + half, y + 1.5 * half).even()
         left, top = region.left, region.top
@@ -121,16 +125,36 @@ class CvFaceImages:
 
     def still(self, portrait: Portrait) -> Still:
         """Return the still of a person, with every other face blurred."""
-        whole = portrait.picture
-        picture = whole.cut(Region(0, 0, whole.width, whole.height))
-        small, scale = shrink(picture, STILL_SIDE_PX)
-        face = portrait.face.scaled(scale)
-        others = bystanders(face, [other.scaled(scale) for other in portrait.others])
-        redacted = redact(small, face, others, surroundings=True)
+        region = shown_region(portrait)
+        small, scale = shrink(portrait.picture.cut(region), STILL_SIDE_PX)
+
+        def placed(box: Box) -> Box:
+            return box.moved(-region.left, -region.top).scaled(scale)
+
+        face = placed(portrait.face)
+        others = bystanders(face, map(placed, portrait.others))
+        behind = map(placed, portrait.behind)
+        redacted = redact(small, face, others, behind=behind, surroundings=True)
         done, data = cv2.imencode(".jpg", redacted, [cv2.IMWRITE_JPEG_QUALITY, STILL_JPEG_QUALITY])
         assert done, "a picture with pixels encodes"
         covered = max((share_covered(face, other) for other in others), default=0.0)
         return Still(data.tobytes(), face, covered)
+
+
+def shown_region(portrait: Portrait) -> Region:
+    """Return the part of a portrait that its still shows: all of the person's head is in it."""
+    face, width, height = portrait.face, portrait.picture.width, portrait.picture.height
+    margin = STILL_MARGIN_FACE_WIDTHS * face.width
+
+    def cut(room: float) -> int:
+        return int(np.clip(room, 0, margin))
+
+    return Region(
+        cut(face.x - 0.5 * face.width),
+        cut(face.y - 0.8 * face.height),
+        width - cut(width - face.x - 1.5 * face.width),
+        height - cut(height - face.y - 1.5 * face.height),
+    )
 
 
 def _resized(image: NDArray[np.uint8], scale: float) -> Closeup:

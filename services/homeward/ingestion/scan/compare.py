@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from homeward.ingestion.footage.library import footage_not_found
 from homeward.ingestion.scan.face_sizes import FaceSizes
-from homeward.ingestion.scan.faces import Box, Face, Template
+from homeward.ingestion.scan.faces import Face, Template, nearest
 from homeward.ingestion.scan.incomparable import IncomparablePerson
 from homeward.ingestion.scan.model import Counts, Drop, Match, MatchPolicy
 from homeward.ingestion.scan.ports import (
@@ -29,7 +28,7 @@ from homeward.ingestion.scan.ports import (
     Still,
 )
 from homeward.ingestion.scan.shots import Appearance, Shot, Shots, appearances
-from homeward.ingestion.scan.stills import StillMaker, draft_stills
+from homeward.ingestion.scan.stills import StillMaker, clearest, draft_stills
 from homeward.ingestion.scan.task import SegmentTask
 from homeward.ingestion.scan.tracking import Track
 from homeward.ingestion.scan_metrics import stage
@@ -167,17 +166,6 @@ def _face_of(shot: Shot, closeup: Closeup, found: Sequence[Face]) -> Face | None
         for face in found
     ]
     return nearest(shot.portrait.face, faces)
-
-
-def nearest(box: Box, faces: Iterable[Face]) -> Face | None:
-    """Return the face whose middle is nearest to a box's, if it is within half of its width."""
-    x, y = box.centre
-
-    def distance(face: Face) -> float:
-        return math.hypot(face.box.centre[0] - x, face.box.centre[1] - y)
-
-    found = min(faces, key=distance, default=None)
-    return found if found is not None and distance(found) <= box.width / 2 else None
 
 
 class Comparer:
@@ -375,7 +363,8 @@ class Candidacy:
 
 def _draft(task: SegmentTask, one: Candidacy, policy: MatchPolicy) -> SightingDraft:
     appearance, likeness = one.appearance, one.likeness
-    shot = appearance.shots[likeness.shot]
+    best = clearest(one.stills, likeness.scores, best=likeness.shot)
+    shot = appearance.shots[best]
     # Somebody is in view until the picture after the last one that shows them.
     end = task.timeline.end_of(appearance.end)
     assert timedelta() <= appearance.start <= shot.offset <= end, "a sighting holds its still"
@@ -384,7 +373,7 @@ def _draft(task: SegmentTask, one: Candidacy, policy: MatchPolicy) -> SightingDr
         scan_id=task.scan_id,
         footage=task.footage,
         match=likeness.match,
-        best_shot_score=likeness.shot_score,
+        best_shot_score=likeness.scores[best],
         rival_score=one.rival_score,
         policy=policy,
         true_start=task.segment.true_start,
@@ -393,7 +382,7 @@ def _draft(task: SegmentTask, one: Candidacy, policy: MatchPolicy) -> SightingDr
         best_shot=shot.offset,
         face_height_px=shot.box.height,
         template=appearance.fused,
-        stills=draft_stills(appearance, one.stills, likeness.scores, best=likeness.shot),
+        stills=draft_stills(appearance, one.stills, likeness.scores, best=best),
         include_rejected_before=task.include_rejected_before,
         requester=task.requester,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -83,6 +85,17 @@ class Face:
     """In [0, 1]; higher is surer."""
 
 
+def nearest(box: Box, faces: Iterable[Face]) -> Face | None:
+    """Return the face whose middle is nearest to a box's, if it is within half of its width."""
+    x, y = box.centre
+
+    def distance(face: Face) -> float:
+        return math.hypot(face.box.centre[0] - x, face.box.centre[1] - y)
+
+    found = min(faces, key=distance, default=None)
+    return found if found is not None and distance(found) <= box.width / 2 else None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Portrait:
     """A person's surroundings in a picture, to make a still of when it comes to that."""
@@ -92,6 +105,8 @@ class Portrait:
     """Of the person, pixels of `picture`."""
     others: tuple[Box, ...]
     """Of all other faces; they may lie outside of it."""
+    behind: tuple[Box, ...] = ()
+    """Where others may be who are not found in it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from homeward.ingestion.scan.faces import Box, Face, Portrait
+from homeward.core.vision.redaction import bystanders, overlap
+from homeward.ingestion.scan.faces import Box, Face, Portrait, nearest
 from homeward.ingestion.scan.ports import Closeup, DraftStill, FaceFinder, FaceImages, Still
 from homeward.ingestion.scan.shots import Appearance
 from homeward.ingestion.scan_metrics import stage
@@ -35,9 +36,13 @@ MOST_UNSURE = 2.0
 """How many times as wide as the person's own a face is at most that is not surely one."""
 
 SURE = 0.6
+"""Score of a face that is one."""
+
+FOUND = 0.2
+"""Overlap of where a face may be with one that is found there."""
 
 MOST_COVERED = 0.1
-"""Share of the person's face that somebody else's may cover in a still beside the best one."""
+"""Share of the person's face that somebody else's may cover, where other pictures show them."""
 
 
 class StillMaker:
@@ -71,18 +76,34 @@ class StillMaker:
             pictures = [one.image for each in views for one in each]
             found = iter(await self._faces.find_everybody(pictures) if pictures else ())
             seen = [
-                replace(portrait, others=(*_known(portrait), *_faces(portrait, view, found)))
+                told_apart(portrait, _faces(view, found))
                 for portrait, view in zip(portraits, views, strict=True)
             ]
             return await self._executor.run(lambda: list(map(self._images.still, seen)))
 
 
-def _known(portrait: Portrait) -> list[Box]:
-    """Return the other faces that are known, but for what may be the person's hair.
+def told_apart(portrait: Portrait, found: Sequence[Face]) -> Portrait:
+    """Return a portrait with the person's own face and who else is there, as found in it.
 
-    What is none is found again, and surer.
+    Of two faces right beside each other a search may have made one, as it sees a smaller picture.
+    Somebody who is known to be there and is not found is behind the person. What was taken for a
+    face in the person's hair and is one, is found again, and surer.
     """
-    return [one for one in portrait.others if not is_on_head(portrait.face, one)]
+    sure = nearest(portrait.face, [one for one in found if one.detector_score >= SURE])
+    own = sure.box if sure is not None else portrait.face
+    counted = [one.box for one in found if _counts(own, one)]
+    others = [one for one in counted if bystanders(own, [one])]
+    known = [one for one in portrait.others if not is_on_head(own, one)]
+    return replace(
+        portrait,
+        face=own,
+        others=(*others, *(one for one in known if _is_found(one, others))),
+        behind=tuple(one for one in known if not _is_found(one, others)),
+    )
+
+
+def _is_found(box: Box, found: Sequence[Box]) -> bool:
+    return any(overlap(box, one) >= FOUND for one in found)
 
 
 def is_on_head(own: Box, box: Box) -> bool:
@@ -92,18 +113,15 @@ def is_on_head(own: Box, box: Box) -> bool:
     return abs(x - own_x) <= own.width / 2 and 0.25 <= up <= 1.1  # noqa: PLR2004 - brow to crown
 
 
-def _faces(portrait: Portrait, views: Sequence[Closeup], found: Iterator[list[Face]]) -> list[Box]:
+def _faces(views: Sequence[Closeup], found: Iterator[list[Face]]) -> list[Face]:
     """Return what may be faces in a portrait; takes what was found in the views of it."""
     return [
-        face.box.scaled(1 / view.scale)
-        for view in views
-        for face in next(found)
-        if _counts(portrait.face, face, view.scale)
+        replace(face, box=face.box.scaled(1 / view.scale)) for view in views for face in next(found)
     ]
 
 
-def _counts(own: Box, face: Face, scale: float) -> bool:
-    box = face.box.scaled(1 / scale)
+def _counts(own: Box, face: Face) -> bool:
+    box = face.box
     (x, y), (own_x, own_y) = box.centre, own.centre
     if box.width > MOST_UNSURE * own.width:
         least = SURE
@@ -114,6 +132,25 @@ def _counts(own: Box, face: Face, scale: float) -> bool:
     else:
         least = LEAST_SURE
     return face.detector_score >= least
+
+
+def clearest(stills: Sequence[Still], scores: Sequence[float | None], *, best: int) -> int:
+    """Return the number of the picture that stands for a finding.
+
+    It is the most alike one in which nobody else's face is before or behind the person's own, where
+    one is alike by itself; otherwise the most alike one of all.
+
+    Args:
+        stills: Of the pictures of an appearance.
+        scores: Of each alone, with the subject of the finding; None of those below the threshold.
+        best: Number of the one that is most alike.
+    """
+    clear = [
+        (score, -number)
+        for number, (still, score) in enumerate(zip(stills, scores, strict=True))
+        if score is not None and still.covered <= MOST_COVERED
+    ]
+    return -max(clear)[1] if clear else best
 
 
 def draft_stills(
@@ -132,7 +169,7 @@ def draft_stills(
         appearance: Whom they show: at most `MAX_SHOTS` pictures, spread over its time.
         stills: Of its pictures.
         scores: Of these alone, with the subject of the finding; None of those below the threshold.
-        best: Number of the picture that is most alike, of which there is a still in any case.
+        best: Number of the picture that stands for it, of which there is a still in any case.
     """
     made = [
         DraftStill(

@@ -62,12 +62,10 @@ class CollectionAccess:
 
     async def points_of(self, target: Target, which: PointsOfSubjects) -> list[Any]:
         """Return the points of subjects, with their vectors as they are stored."""
-        ids = await self.engine.ids_of(target.collection, list(which.subject_ids))
-        if ids is not None:
-            points = await self.points(target, ids)
-            return [one for one in points if which.kind in ("", kind_of(one))]
-        pages = self.pages(target, which.filter(), size=SCROLL_BATCH, with_vectors=True)
-        return [point async for page in pages for point in page]
+        where = which.filter() if self.engine.server else which.of_any_kind()
+        pages = self.pages(target, where, size=SCROLL_BATCH, with_vectors=True)
+        points = [point async for page in pages for point in page]
+        return [one for one in points if which.kind in ("", kind_of(one))]
 
     async def parts(self, target: Target, which: PointsOfSubjects) -> dict[str, HeldPoint]:
         """Return the points of subjects, with their vectors as they were before keying."""
@@ -95,6 +93,16 @@ class CollectionAccess:
         with_vectors: bool = False,
     ) -> AsyncGenerator[list[Any], None]:
         """Yield all points that fit, `size` at a time."""
+        ids = await self.engine.ids_of(target.collection, where)
+        if ids is not None:
+            for first in range(0, len(ids), size):
+                yield await self.engine.run(
+                    self.engine.client.retrieve,
+                    target.collection,
+                    ids=ids[first : first + size],
+                    with_vectors=with_vectors,
+                )
+            return
         offset: Any = None
         while True:
             points, offset = await self.engine.run(

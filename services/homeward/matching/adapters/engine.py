@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from json import JSONDecodeError
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException
 
-from homeward.matching.adapters import refusals
+from homeward.matching.adapters import collections, refusals
 from homeward.matching.adapters.local_fields import LocalFields
 from homeward.matching.adapters.selection import PointsOfSubjects
 from homeward.matching.adapters.urls import with_port
@@ -33,6 +33,10 @@ search meanwhile: a search waits a tenth of a second at most."""
 SERVER_BATCH = 500
 """Points that are written to a server, or read with their vectors, at a time: 512 numbers each and
 their payload are 5 MB of JSON, and a server takes 32 MiB by default."""
+
+MOST_VALUES = 1000
+"""Different values of a field that a server is asked for at most, such as names of reviewers; of
+more, those that most points have."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -124,7 +128,7 @@ class QdrantEngine:
             elif self._fields is None:
                 selector = models.FilterSelector(filter=which.filter())
             else:
-                ids = self._fields.ids_of(collection, which.subject_ids)
+                ids = self._fields.page(collection, which.of_any_kind(), size=None)
                 if not ids:
                     return
                 selector = models.PointIdsList(points=list(ids))
@@ -135,11 +139,93 @@ class QdrantEngine:
 
         await self.run(remove)
 
-    async def ids_of(self, collection: str, subject_ids: Sequence[str]) -> list[str] | None:
-        """Return the ids of the points of subjects; None of a server, which filters by itself."""
+    async def set_payload(
+        self, collection: str, point_id: str, payload: dict[str, Any], *, merge: bool
+    ) -> None:
+        """Replace the payload of a point, or some of its fields; nothing if it is not there."""
+        change = self.client.set_payload if merge else self.client.overwrite_payload
+
+        def write() -> None:
+            if self._fields is None:
+                # Not by its id: a successor may not have it yet, which a server would refuse.
+                same = models.Filter(must=[models.HasIdCondition(has_id=[point_id])])
+                change(collection, payload=payload, points=same, wait=True)
+            elif self._fields.existing(collection, [point_id]):
+                with self._noted(collection):
+                    change(collection, payload=payload, points=[point_id])
+                    self._fields.note(collection, self.client.retrieve(collection, [point_id]))
+
+        await self.run(write)
+
+    async def index(self, collection: str, fields: Mapping[str, models.PayloadSchemaType]) -> None:
+        """Make the indexes of fields that points are filtered or ordered by."""
+        if self._fields is None:
+            await self.run(collections.index, self.client, collection, fields)
+        else:
+            self._fields.index(collection, fields)
+
+    async def ids_of(self, collection: str, where: models.Filter | None) -> list[str] | None:
+        """Return the ids of all points that fit; None of a server, which filters by itself."""
         if self._fields is None:
             return None
-        return await self.run(self._fields.ids_of, collection, subject_ids)
+        return await self.run(self._fields.page, collection, where, size=None)
+
+    async def page(
+        self,
+        collection: str,
+        where: models.Filter | None,
+        *,
+        size: int,
+        order: models.OrderBy | None,
+        start: str | None,
+    ) -> list[models.Record]:
+        """Return the first points that fit, as `KeyedCollection.page` says."""
+        if self._fields is not None:
+            ids = await self.run(
+                self._fields.page, collection, where, size=size, order=order, start=start
+            )
+            return await self.run(self.client.retrieve, collection, ids)
+        points, _ = await self.run(
+            self.client.scroll,
+            collection,
+            scroll_filter=where,
+            limit=size,
+            order_by=order,
+            offset=start,
+            with_payload=True,
+        )
+        return points
+
+    async def count(self, collection: str, where: models.Filter | None) -> int:
+        """Return how many points fit."""
+        if self._fields is not None:
+            return await self.run(self._fields.count, collection, where)
+        answer = await self.run(self.client.count, collection, count_filter=where, exact=True)
+        return answer.count
+
+    async def existing(self, collection: str, point_ids: Sequence[str]) -> frozenset[str]:
+        """Return which of the points are there."""
+        if self._fields is not None:
+            return await self.run(self._fields.existing, collection, point_ids)
+        found: set[str] = set()
+        for first in range(0, len(point_ids), SERVER_BATCH):
+            points = await self.run(
+                self.client.retrieve,
+                collection,
+                ids=point_ids[first : first + SERVER_BATCH],
+                with_payload=False,
+            )
+            found.update(str(point.id) for point in points)
+        return frozenset(found)
+
+    async def values(self, collection: str, path: str) -> frozenset[str]:
+        """Return the values that an indexed field of words has in any point."""
+        if self._fields is not None:
+            return await self.run(self._fields.values, collection, path)
+        answer = await self.run(
+            self.client.facet, collection, key=path, limit=MOST_VALUES, exact=True
+        )
+        return frozenset(str(hit.value) for hit in answer.hits)
 
     async def drop(self, collection: str) -> None:
         """Remove a collection with its files and snapshots, if it is there."""

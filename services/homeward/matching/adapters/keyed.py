@@ -121,26 +121,15 @@ class KeyedCollection:
 
     async def set_payload(self, point_id: str, payload: object) -> None:
         """Replace a point's payload and leave its vector."""
-        await self._change_payload(
-            self.access.engine.client.overwrite_payload, point_id, records.to_plain(payload)
-        )
+        await self._change_payload(point_id, records.to_plain(payload), merge=False)
 
     async def merge_payload(self, point_id: str, fields: Mapping[str, Any]) -> None:
         """Set some fields of a point's payload and leave the others, whoever writes them now."""
-        await self._change_payload(self.access.engine.client.set_payload, point_id, dict(fields))
+        await self._change_payload(point_id, dict(fields), merge=True)
 
-    async def _change_payload(
-        self, change: Callable[..., object], point_id: str, payload: dict[str, Any]
-    ) -> None:
+    async def _change_payload(self, point_id: str, payload: dict[str, Any], *, merge: bool) -> None:
         async def write(target: Target) -> None:
-            await self.access.engine.run(
-                change,
-                target.collection,
-                payload=payload,
-                # Not by its id: a successor may not have it yet, which a server would refuse.
-                points=_with_ids([point_id]),
-                wait=True,
-            )
+            await self.access.engine.set_payload(target.collection, point_id, payload, merge=merge)
 
         await self.access.write(write)
 
@@ -203,16 +192,7 @@ class KeyedCollection:
         names = list(point_ids)
 
         async def read(target: Target) -> frozenset[str]:
-            found: set[str] = set()
-            for first in range(0, len(names), SCROLL_BATCH):
-                points = await self.access.engine.run(
-                    self.access.engine.client.retrieve,
-                    target.collection,
-                    ids=names[first : first + SCROLL_BATCH],
-                    with_payload=False,
-                )
-                found.update(str(point.id) for point in points)
-            return frozenset(found)
+            return await self.access.engine.existing(target.collection, names)
 
         return await self.access.read(read) if names else frozenset()
 
@@ -264,14 +244,8 @@ class KeyedCollection:
         """
 
         async def read(target: Target) -> list[dict[str, Any]]:
-            points, _ = await self.access.engine.run(
-                self.access.engine.client.scroll,
-                target.collection,
-                scroll_filter=where,
-                limit=size,
-                order_by=order,
-                offset=start,
-                with_payload=True,
+            points = await self.access.engine.page(
+                target.collection, where, size=size, order=order, start=start
             )
             return [point.payload or {} for point in points]
 
@@ -295,10 +269,27 @@ class KeyedCollection:
         """Return how many points fit."""
 
         async def read(target: Target) -> int:
+            return await self.access.engine.count(target.collection, where)
+
+        return await self.access.read(read)
+
+    async def count_kind(self, kind: str) -> int:
+        """Return how many points have a vector of a kind."""
+        having = models.Filter(must=[models.HasVectorCondition(has_vector=kind)])
+
+        async def read(target: Target) -> int:
             answer = await self.access.engine.run(
-                self.access.engine.client.count, target.collection, count_filter=where, exact=True
+                self.access.engine.client.count, target.collection, count_filter=having, exact=True
             )
             return answer.count
+
+        return await self.access.read(read)
+
+    async def values(self, path: str) -> frozenset[str]:
+        """Return the values that an indexed field of words has in any point."""
+
+        async def read(target: Target) -> frozenset[str]:
+            return await self.access.engine.values(target.collection, path)
 
         return await self.access.read(read)
 

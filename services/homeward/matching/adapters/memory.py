@@ -19,7 +19,7 @@ from homeward.matching.gallery.ports import (
     Removed,
 )
 from homeward.matching.sightings.model import Sighting, SightingState
-from homeward.matching.sightings.ports import SightingCursor, SightingFilter
+from homeward.matching.sightings.ports import EVERY, SightingCursor, SightingFilter
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Proceed
 
@@ -230,18 +230,24 @@ class InMemorySightingIndex(InMemoryPin, InMemoryFiles):
 
     async def find(self, which: SightingFilter) -> list[Sighting]:
         """Return all sightings that fit."""
-        return [one for one, _ in self._held.values() if _fits(one, which)]
+        return self._fitting(which)
 
     async def page(
         self, which: SightingFilter, *, size: int, after: SightingCursor | None
     ) -> list[Sighting]:
         """Return some of the sightings that fit, most alike first."""
-        found = sorted(await self.find(which), key=lambda one: (-one.score, one.sighting_id))
+        found = sorted(self._fitting(which), key=lambda one: (-one.score, one.sighting_id))
         return [one for one in found if after is None or _comes_after(one, after)][:size]
 
-    async def with_prefix(self, prefix: str, which: SightingFilter, *, size: int) -> list[Sighting]:
+    async def with_prefix(
+        self, prefix: str, which: SightingFilter, *, size: int, after: str = ""
+    ) -> list[Sighting]:
         """Return sightings whose ids begin so, in the order of their ids."""
-        found = [one for one in await self.find(which) if one.sighting_id.startswith(prefix)]
+        found = [
+            one
+            for one in self._fitting(which)
+            if one.sighting_id.startswith(prefix) and one.sighting_id > after
+        ]
         return sorted(found, key=lambda one: one.sighting_id)[:size]
 
     async def remove(self, sighting_ids: Sequence[str]) -> Removed:
@@ -250,9 +256,20 @@ class InMemorySightingIndex(InMemoryPin, InMemoryFiles):
             self._held.pop(name, None)
         return self._removed(len(sighting_ids))
 
-    async def count(self) -> int:
-        """Return how many sightings there are."""
-        return len(self._held)
+    async def count(self, which: SightingFilter = EVERY) -> int:
+        """Return how many sightings fit."""
+        return len(self._fitting(which))
+
+    def _fitting(self, which: SightingFilter) -> list[Sighting]:
+        return [one for one, _ in self._held.values() if _fits(one, which)]
+
+    async def requesters(self) -> frozenset[str]:
+        """Return the names of all who asked for a search that found a sighting."""
+        return frozenset(name for held, _ in self._held.values() for name in held.requesters)
+
+    async def reviewers(self) -> frozenset[str]:
+        """Return the names of all whose decision on a sighting counts."""
+        return frozenset(name for held, _ in self._held.values() for name in _reviewers(held))
 
 
 def _keys(references: dict[str, Reference]) -> frozenset[PhotoKey]:
@@ -269,13 +286,30 @@ def _fits(sighting: Sighting, which: SightingFilter) -> bool:
     )
     confirmed = sighting.state is SightingState.CONFIRMED
     unexpired, expired = which.unexpired_at, which.expired_at
+    names, asked, judged = {sighting.sighting_id}, {*sighting.requesters}, _reviewers(sighting)
+    fitting = (
+        (which.sighting_ids, names),
+        (which.requesters, asked),
+        (which.reviewers, judged),
+    )
+    unfitting = (
+        (which.but_sighting_ids, names),
+        (which.but_requesters, asked),
+        (which.but_reviewers, judged),
+    )
     return (
         all(not values or value in values for values, value in wanted)
+        and all(not values or held.intersection(values) for values, held in fitting)
+        and not any(held.intersection(values) for values, held in unfitting)
         and (which.start is None or sighting.end_time > which.start)
         and (which.end is None or sighting.start_time < which.end)
         and (unexpired is None or confirmed or sighting.delete_time > unexpired)
         and (expired is None or not (confirmed or sighting.delete_time > expired))
     )
+
+
+def _reviewers(sighting: Sighting) -> set[str]:
+    return {one.reviewer for one in sighting.reviews}
 
 
 def _comes_after(sighting: Sighting, cursor: SightingCursor) -> bool:

@@ -94,6 +94,9 @@ class InMemorySightingLedger:
         self._spans: dict[LedgerKey, tuple[Span, ...]] = {}
         self._closed: dict[str, datetime] = {}
 
+    async def forget_erased(self) -> None:
+        """Do nothing: there is no other memory."""
+
     async def place(self, key: LedgerKey, stretch: Stretch) -> Placement:
         """Put a finding into the ledger; the same one again changes nothing."""
         before = self._spans.get(key, ())

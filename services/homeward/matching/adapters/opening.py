@@ -142,10 +142,7 @@ class OpenCollections:
                 kinds=self._layout.kinds,
                 size=size,
             )
-        if self._engine.server:
-            await self._engine.run(
-                collections.index, self._engine.client, collection, self._layout.indexed
-            )
+        await self._engine.index(collection, self._layout.indexed)
         matrix = keying.orthogonal_matrix(self._secret, salt=bytes.fromhex(salt), size=size)
         return Target(collection, salt, matrix, model)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from homeward.matching.adapters.selection import PointsOfSubjects, any_of
 from homeward.matching.gallery.model import Candidate, ModelInfo, PhotoKey, Template
 from homeward.matching.gallery.ports import Edition, GalleryContents, Reference, Removed
 from homeward.matching.sightings.model import Sighting, SightingState
-from homeward.matching.sightings.ports import SightingCursor, SightingFilter
+from homeward.matching.sightings.ports import EVERY, SightingCursor, SightingFilter
 from homeward.servicekit import errors, records
 from homeward.servicekit.lease import Proceed
 
@@ -31,8 +32,10 @@ SUBJECT_KINDS, SIGHTING_KINDS = (PHOTO, SUBJECT), (APPEARANCE,)
 
 _KEYWORD, _TIME = models.PayloadSchemaType.KEYWORD, models.PayloadSchemaType.DATETIME
 SUBJECT_FIELDS = {"subject_id": _KEYWORD}
+_REQUESTERS, _REVIEWERS = "requesters", "reviews[].reviewer"
 SIGHTING_FIELDS = {
     **dict.fromkeys(("subject_id", "footage_id", "camera_id", "scan_id", "state"), _KEYWORD),
+    **dict.fromkeys((_REQUESTERS, _REVIEWERS), _KEYWORD),
     **dict.fromkeys(("start_time", "end_time", "delete_time"), _TIME),
     "score": models.PayloadSchemaType.FLOAT,
 }
@@ -45,8 +48,6 @@ SIGHTING_LAYOUT = CollectionLayout(
 
 FUSED_AT_ONCE = 64
 """Subjects that are fused together: 10 MB of templates at most."""
-
-_IS_PHOTO = models.Filter(must=[models.HasVectorCondition(has_vector=PHOTO)])
 
 
 class _QdrantIndex:
@@ -176,7 +177,7 @@ class QdrantSubjectIndex(_QdrantIndex):
 
     async def count(self) -> int:
         """Return how many photographs have a template."""
-        return await self._points.count(_IS_PHOTO)
+        return await self._points.count_kind(PHOTO)
 
     async def _take_back(self, reference: Reference) -> None:
         """Leave nothing of a photograph whose enrolment failed."""
@@ -237,23 +238,35 @@ class QdrantSightingIndex(_QdrantIndex):
         order = models.OrderBy(
             key="score", direction=models.Direction.DESC, start_from=after.score if after else None
         )
-        told = models.HasIdCondition(has_id=list(after.sighting_ids)) if after else None
-        where = _where(which, but=told)
+        told = after.sighting_ids if after else ()
+        where = _where(replace(which, but_sighting_ids={*which.but_sighting_ids, *told}))
         return _sightings(await self._points.page(where, size=size, order=order))
 
-    async def with_prefix(self, prefix: str, which: SightingFilter, *, size: int) -> list[Sighting]:
+    async def with_prefix(
+        self, prefix: str, which: SightingFilter, *, size: int, after: str = ""
+    ) -> list[Sighting]:
         """Return the first sightings whose ids begin so, in the order of their ids."""
-        first = str(uuid.UUID(hex=prefix.replace("-", "").ljust(32, "0")))
-        found = _sightings(await self._points.page(_where(which), size=size, start=first))
-        return [one for one in found if one.sighting_id.startswith(prefix)]
+        first = after or str(uuid.UUID(hex=prefix.replace("-", "").ljust(32, "0")))
+        # With the one that the page begins with, which is told already.
+        found = _sightings(await self._points.page(_where(which), size=size + 1, start=first))
+        begun = [one for one in found if one.sighting_id.startswith(prefix)]
+        return [one for one in begun if one.sighting_id != after][:size]
 
     async def remove(self, sighting_ids: Sequence[str]) -> Removed:
         """Remove sightings."""
         return Removed(len(sighting_ids), await self._points.delete(list(sighting_ids)))
 
-    async def count(self) -> int:
-        """Return how many sightings there are."""
-        return await self._points.count()
+    async def count(self, which: SightingFilter = EVERY) -> int:
+        """Return how many sightings fit."""
+        return await self._points.count(_where(which))
+
+    async def requesters(self) -> frozenset[str]:
+        """Return the names of all who asked for a search that found a sighting."""
+        return await self._points.values(_REQUESTERS)
+
+    async def reviewers(self) -> frozenset[str]:
+        """Return the names of all whose decision on a sighting counts."""
+        return await self._points.values(_REVIEWERS)
 
 
 def _photo(reference: Reference) -> Point:
@@ -327,9 +340,7 @@ def _sightings(payloads: Sequence[dict[str, Any]]) -> list[Sighting]:
     return [records.from_plain(payload, Sighting) for payload in payloads]
 
 
-def _where(
-    which: SightingFilter, *, but: models.HasIdCondition | None = None
-) -> models.Filter | None:
+def _where(which: SightingFilter) -> models.Filter | None:
     """Return a filter as Qdrant has it; None for all."""
     fields: dict[str, Collection[str]] = {
         "subject_id": which.subject_ids,
@@ -337,7 +348,10 @@ def _where(
         "camera_id": which.camera_ids,
         "scan_id": which.scan_ids,
         "state": [state.value for state in which.states],
+        _REQUESTERS: which.requesters,
+        _REVIEWERS: which.reviewers,
     }
+    others = {_REQUESTERS: which.but_requesters, _REVIEWERS: which.but_reviewers}
     must: list[models.Condition] = [any_of(key, values) for key, values in fields.items() if values]
     if which.start is not None:
         must.append(_in_time("end_time", models.DatetimeRange(gt=which.start)))
@@ -351,9 +365,20 @@ def _where(
         confirmed = any_of("state", [SightingState.CONFIRMED.value])
         due = _in_time("delete_time", models.DatetimeRange(lte=which.expired_at))
         must.append(models.Filter(must=[due], must_not=[confirmed]))
-    if not must and but is None:
+    if which.sighting_ids:
+        must.append(_with_ids(which.sighting_ids))
+    must_not: list[models.Condition] = [
+        any_of(key, values) for key, values in others.items() if values
+    ]
+    if which.but_sighting_ids:
+        must_not.append(_with_ids(which.but_sighting_ids))
+    if not must and not must_not:
         return None
-    return models.Filter(must=must or None, must_not=[but] if but else None)
+    return models.Filter(must=must or None, must_not=must_not or None)
+
+
+def _with_ids(sighting_ids: Collection[str]) -> models.HasIdCondition:
+    return models.HasIdCondition(has_id=sorted(sighting_ids))
 
 
 def _in_time(key: str, span: models.DatetimeRange) -> models.FieldCondition:

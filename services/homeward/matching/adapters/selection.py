@@ -17,10 +17,15 @@ class PointsOfSubjects:
 
     def filter(self) -> models.Filter:
         """Return it as Qdrant has it."""
-        conditions: list[models.Condition] = [any_of("subject_id", self.subject_ids)]
-        if self.kind:
-            conditions.append(models.HasVectorCondition(has_vector=self.kind))
-        return models.Filter(must=conditions)
+        which = self.of_any_kind()
+        if not self.kind:
+            return which
+        kind = models.HasVectorCondition(has_vector=self.kind)
+        return models.Filter(must=[which, kind])
+
+    def of_any_kind(self) -> models.Filter:
+        """Return it as Qdrant has it, whatever vectors they have."""
+        return models.Filter(must=[any_of("subject_id", self.subject_ids)])
 
 
 def any_of(key: str, values: Collection[str]) -> models.FieldCondition:

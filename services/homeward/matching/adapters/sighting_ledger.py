@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,8 @@ from homeward.matching.sightings.ledger import (
 from homeward.matching.sightings.spans import Placement, Span, place
 from homeward.matching.sightings.taking_back import Withdrawal
 from homeward.servicekit import records
-from homeward.servicekit.keyvalue import ConflictError, KeyValueStore, edit
+from homeward.servicekit.keyvalue import ConflictError, Entry, KeyValueStore, edit
+from homeward.servicekit.roll import Roll
 
 _Spans = tuple[Span, ...]
 
@@ -39,8 +40,20 @@ class _Closed:
     """When it came, or the newest of those that had this id."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    """The ledger of a subject in a recording, as it was read."""
+
+    key: LedgerKey
+    spans: _Spans
+    recorded: Sequence[RecordedSpan]
+
+
 class KeyValueSightingLedger:
     """A `SightingLedger` under `<footage>.<subject>`; removed recordings under `<footage>`.
+
+    What was read of all is kept in memory (`Roll`): what was erased goes from there with each
+    erasure in this process, with each sweep, and after a while that nobody asks.
 
     Args:
         store: Holds the spans and nothing else.
@@ -48,6 +61,7 @@ class KeyValueSightingLedger:
 
     def __init__(self, store: KeyValueStore) -> None:
         self._store = store
+        self._roll = Roll(store, _read)
 
     async def place(self, key: LedgerKey, stretch: Stretch) -> Placement:
         """Put a finding into the ledger; the same one again changes nothing."""
@@ -119,7 +133,7 @@ class KeyValueSightingLedger:
     ) -> list[RejectedSpan]:
         """Return the rejected spans that fit, newest rejection first; an empty filter fits all."""
         ledgers = await self._ledgers(subject_ids, footage_ids)
-        found = [one for key, spans in ledgers for one in rejected_spans(key, spans)]
+        found = [one for each in ledgers for one in rejected_spans(each.key, each.spans)]
         return sorted(found, key=newest_first)
 
     async def note_recorded(self, key: LedgerKey, sighting_id: str, *, recorded: bool) -> None:
@@ -138,7 +152,7 @@ class KeyValueSightingLedger:
     ) -> list[RecordedSpan]:
         """Return the spans that fit whose sightings are recorded; an empty filter fits all."""
         ledgers = await self._ledgers(subject_ids, footage_ids)
-        return [one for key, spans in ledgers for one in recorded_spans(key, spans)]
+        return [one for ledger in ledgers for one in ledger.recorded]
 
     async def close(self, footage_id: str, *, received: datetime) -> None:
         """Note that a recording is removed; the store forgets that after 31 days."""
@@ -157,18 +171,15 @@ class KeyValueSightingLedger:
         )
 
     async def _ledgers(
-        self, subject_ids: Collection[str], footage_ids: Collection[str]
-    ) -> list[tuple[LedgerKey, _Spans]]:
-        if footage_ids:
-            patterns = [f"{name}.*" for name in sorted(footage_ids)]
-        else:
-            patterns = [f"*.{name}" for name in sorted(subject_ids)] or ["*.*"]
+        self, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
+    ) -> list[_Ledger]:
+        held = await self._roll.held()
         return [
-            (key, records.decode(entry.value, _Spans))
-            for pattern in patterns
-            for entry in await self._store.entries(pattern)
-            for key in [_key(entry.key)]
-            if not subject_ids or key.subject_id in subject_ids
+            ledger
+            for ledger in held.values()
+            if ledger is not None
+            and (not subject_ids or ledger.key.subject_id in subject_ids)
+            and (not footage_ids or ledger.key.footage_id in footage_ids)
         ]
 
     async def sighting_ids(self, subject_id: str) -> frozenset[str]:
@@ -179,16 +190,11 @@ class KeyValueSightingLedger:
 
     async def found_by(self, scan_id: str) -> list[tuple[LedgerKey, Span]]:
         """Return the spans that a scan found, alone or not."""
-        return [
-            (key, span)
-            for key, spans in await self._ledgers((), ())
-            for span in spans
-            if scan_id in span.scan_ids
-        ]
+        return [(key, span) for key, span in await self.spans() if scan_id in span.scan_ids]
 
     async def spans(self) -> list[tuple[LedgerKey, Span]]:
         """Return all spans, rejected ones included."""
-        return [(key, span) for key, spans in await self._ledgers((), ()) for span in spans]
+        return [(ledger.key, span) for ledger in await self._ledgers() for span in ledger.spans]
 
     async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
         """Erase the spans of a ledger that a scan alone found, and that it found the others."""
@@ -206,9 +212,14 @@ class KeyValueSightingLedger:
         """Return whose ledgers there are."""
         return frozenset(map(_key, await self._store.keys("*.*")))
 
+    async def forget_erased(self) -> None:
+        """Let what was erased, by whichever replica, go from this process's memory."""
+        await self._roll.forget_erased()
+
     async def erase(self, key: LedgerKey) -> None:
         """Erase the ledger of a subject in a recording."""
         await self._store.erase(_name(key))
+        await self._roll.forget_erased()
 
     async def erase_footage(self, footage_id: str) -> None:
         """Erase the ledgers of a recording."""
@@ -221,6 +232,15 @@ class KeyValueSightingLedger:
     async def _erase(self, pattern: str) -> None:
         for name in sorted(await self._store.keys(pattern)):
             await self._store.erase(name)
+        await self._roll.forget_erased()
+
+
+def _read(entry: Entry) -> _Ledger | None:
+    """Return a ledger; None of what notes that a recording was removed."""
+    if "." not in entry.key:
+        return None
+    key, spans = _key(entry.key), records.decode(entry.value, _Spans)
+    return _Ledger(key, spans, recorded_spans(key, spans))
 
 
 def _name(key: LedgerKey) -> str:

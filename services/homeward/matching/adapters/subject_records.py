@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from homeward.matching.subjects.model import Subject
 from homeward.matching.subjects.records import SubjectRoll, shell_after
 from homeward.servicekit import records
-from homeward.servicekit.keyvalue import Entry, KeyValueStore, Stored, StoreMark, edit
+from homeward.servicekit.keyvalue import Entry, KeyValueStore, Stored, edit
+from homeward.servicekit.roll import Roll
 
 _OPEN, _CLOSED = "open.", "closed."
 
@@ -16,8 +16,8 @@ _OPEN, _CLOSED = "open.", "closed."
 class KeyValueSubjectRecords:
     """`SubjectRecords` under `open.<id>`, and under `closed.<id>` once a subject is closed.
 
-    What `roll` has read is kept in memory, so that the next call reads the changes alone. What was
-    erased meanwhile goes from there with the next call, which each sweep makes.
+    What `roll` has read is kept in memory (`Roll`); each sweep calls it, and what nobody asks for
+    goes from there after a while.
 
     Args:
         store: Holds them and nothing else.
@@ -25,10 +25,7 @@ class KeyValueSubjectRecords:
 
     def __init__(self, store: KeyValueStore) -> None:
         self._store = store
-        self._held: dict[str, Stored[Subject]] = {}
-        """By key."""
-        self._mark = StoreMark(0, 0)
-        self._reading = asyncio.Lock()
+        self._roll = Roll(store, _stored)
 
     async def get(self, subject_id: str) -> Stored[Subject] | None:
         """Return the record of a subject, or None: of a closed one the shell."""
@@ -48,19 +45,8 @@ class KeyValueSubjectRecords:
 
     async def roll(self) -> SubjectRoll:
         """Return all records as they are now. Only what has changed since the last time is read."""
-        async with self._reading:
-            mark = await self._store.mark()
-            if mark.revision < self._mark.revision:
-                # The store has come back with an older state: nothing that was read is of it.
-                self._held, self._mark = {}, StoreMark(0, 0)
-            if mark != self._mark:
-                for entry in await self._store.entries(since=self._mark.revision):
-                    self._held[entry.key] = _stored(entry)
-                keys = await self._store.keys()
-                self._held = {key: one for key, one in self._held.items() if key in keys}
-                # What is written from now on is another mark, and is read the next time.
-                self._mark = mark
-            return SubjectRoll(_under(_OPEN, self._held), _under(_CLOSED, self._held))
+        held = await self._roll.held()
+        return SubjectRoll(_under(_OPEN, held), _under(_CLOSED, held))
 
     async def create(self, subject: Subject) -> Stored[Subject]:
         """Write the record of an open subject."""

@@ -9,7 +9,7 @@ from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 
 MAX_SCOPE = 1000
-"""Subjects that a request may name, at most."""
+"""Subjects, scans, cameras or recordings that a request may name of each, at most."""
 
 _FOOTAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 

@@ -14,13 +14,15 @@ from homeward.servicekit import wire
 
 MOST_HELD = 20
 """Sightings that a reviewer is handed at once."""
-_USUALLY_HELD = 4
-_MOST_CASES = 100
+USUALLY_HELD = 4
+"""As many, where a request does not say how many."""
+MOST_CASES = 100
+"""Cases that a request may name."""
 
 
 def query_from(request: sighting_service_pb2.LeaseSightingsRequest) -> LeaseQuery:
     """Return which candidates are to be handed out."""
-    wire.count_between(len(request.case_references), "case_references", least=0, most=_MOST_CASES)
+    wire.count_between(len(request.case_references), "case_references", least=0, most=MOST_CASES)
     wire.count_between(len(request.camera_ids), "camera_ids", least=0, most=MAX_SCOPE)
     return LeaseQuery(
         subject_ids=scope_from(request.subject_ids, "subject_ids"),
@@ -34,7 +36,7 @@ def query_from(request: sighting_service_pb2.LeaseSightingsRequest) -> LeaseQuer
 def count_from(count: int) -> int:
     """Return how many a reviewer is to hold."""
     wire.number_between(count, "count", least=0, most=2**31 - 1)
-    return min(count or _USUALLY_HELD, MOST_HELD)
+    return min(count or USUALLY_HELD, MOST_HELD)
 
 
 def held_from(sighting_ids: Sequence[str]) -> list[str]:

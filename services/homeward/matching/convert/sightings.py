@@ -26,7 +26,7 @@ from homeward.matching.sightings.model import (
 )
 from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.servicekit import wire
-from homeward.servicekit.errors import invalid_field
+from homeward.servicekit.errors import InvalidArgumentError, invalid_field
 from homeward.servicekit.paging import invalid_token
 
 MOST_LOST = 1000
@@ -161,6 +161,7 @@ def filter_from(request: sighting_service_pb2.ListSightingsRequest) -> SightingF
     """Return which sightings are to be listed."""
     start, end = wire.from_interval(request, "interval")
     wire.count_between(len(request.camera_ids), "camera_ids", least=0, most=MAX_SCOPE)
+    wire.count_between(len(request.footage_ids), "footage_ids", least=0, most=MAX_SCOPE)
     return SightingFilter(
         subject_ids=scope_from(request.subject_ids, "subject_ids"),
         footage_ids=frozenset(request.footage_ids),
@@ -175,9 +176,17 @@ def filter_from(request: sighting_service_pb2.ListSightingsRequest) -> SightingF
 def only_prefix_from(request: sighting_service_pb2.ListSightingsRequest) -> str:
     """Return how the ids begin that are to be listed, with no other filter beside it."""
     for field, _ in request.ListFields():
-        if field.name not in ("id_prefix", "page_size"):
+        if field.name not in ("id_prefix", "page_size", "page_token"):
             raise invalid_field(field.name, "must be empty beside id_prefix")
     return wire.uuid_prefix(request.id_prefix, "id_prefix")
+
+
+def last_from(place: str) -> str:
+    """Return the id after which a list in the order of ids goes on; empty for its beginning."""
+    try:
+        return wire.uuid_text(place, "page_token") if place else ""
+    except InvalidArgumentError as error:
+        raise invalid_token() from error
 
 
 def to_cursor(cursor: SightingCursor) -> str:

@@ -102,21 +102,29 @@ def decided(span: Span, verdict: Verdict) -> Span:
 
 def with_decisions(sighting: Sighting, span: Span) -> Sighting:
     """Return a sighting with what the ledger knows of those who decided, and who asked for it."""
-    reviews = span.given_reviews
-    if not reviews:
+    reviews, state = span.given_reviews, state_of(span)
+    if not reviews or state is None:
         asked = replace(sighting, requesters=each_once(sighting.requesters, span.requesters))
         if not span.withdrawn:
             return asked
         return replace(asked, state=SightingState.UNREVIEWED, review=None, reviews=())
-    confirming = any(one.decision is Decision.CONFIRM for one in reviews)
-    undecided = SightingState.AWAITING_SECOND if confirming else state_after(reviews[-1].decision)
     return replace(
         sighting,
-        state=SightingState.CONFIRMED if span.is_confirmed else undecided,
+        state=state,
         review=span.review or reviews[-1],
         reviews=reviews,
         requesters=each_once(sighting.requesters, span.requesters),
     )
+
+
+def state_of(span: Span) -> SightingState | None:
+    """Return the state of a sighting whose span has decisions; None of one without."""
+    reviews = span.given_reviews
+    if span.is_confirmed:
+        return SightingState.CONFIRMED
+    if any(one.decision is Decision.CONFIRM for one in reviews):
+        return SightingState.AWAITING_SECOND
+    return state_after(reviews[-1].decision) if reviews else None
 
 
 def span_of_sighting(sighting: Sighting) -> Span:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 
 from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.kept import KeptSightings
 from homeward.matching.sightings.leases import ReviewLeases, SightingLease
 from homeward.matching.sightings.model import Decision, Sighting, SightingState
-from homeward.matching.sightings.order import in_order
 from homeward.matching.sightings.ports import SightingFilter
+from homeward.matching.sightings.queue import ReviewQueue
 from homeward.servicekit.identity.caller import is_same_person
 
 SubjectsOfCases = Callable[[Collection[str]], Awaitable[Collection[str] | None]]
@@ -80,28 +81,48 @@ class SightingLeasing:
             reviewer: Who is to judge them.
             count: How many the reviewer is to hold of them at most.
         """
-        found = await self._found(query)
-        own = [one for one in found if self._asked_for(one, reviewer)]
-        fitting = [one for one in found if one not in own and self._may_judge(one, query, reviewer)]
+        which = await self._scope(query)
+        if which is None:
+            return HandedOut()
+        judged = await self._written(reviewer, self._kept.index.reviewers)
+        asked = await self._asked_as(reviewer)
+        fitting = replace(
+            which,
+            but_requesters=asked,
+            # What they could not tell, they may be asked again.
+            but_reviewers=() if query.include_inconclusive else judged,
+        )
+        queue = ReviewQueue(
+            self._kept.index,
+            fitting,
+            lambda one: (
+                self._may_judge(one, query, reviewer) and not self._asked_for(one, reviewer)
+            ),
+        )
         holders = await self._leases.holders()
-        mine = {name for name, holder in holders.items() if is_same_person(holder, reviewer)}
-        ordered = in_order(fitting, begun=mine)
-        ordered.sort(key=lambda one: one.sighting_id not in mine)  # stable
+        held = await self._read(queue, holders)
+        mine = [one for one in held if is_same_person(holders[one.sighting_id], reviewer)]
+        others = {one.sighting_id for one in held} - {one.sighting_id for one in mine}
         handed: list[tuple[Sighting, SightingLease]] = []
-        others = {one.sighting_id for one in fitting} & (holders.keys() - mine)
-        for one in ordered:
-            if len(handed) == count:
-                break
-            if one.sighting_id in others:
-                continue
-            lease = await self._leases.take(one.sighting_id, reviewer)
-            if lease is None:  # another replica has handed it out since
-                others.add(one.sighting_id)
-            elif (now := await self._as_it_is(one, query, reviewer)) is None:
-                await self._leases.give_back(one.sighting_id, reviewer)
-            else:
-                handed.append((now, lease))
-        return HandedOut(tuple(handed), len(fitting), len(others), len(own))
+        async with aclosing(queue.ordered(mine)) as ordered:
+            async for one in ordered:
+                if len(handed) == count:
+                    break
+                if one.sighting_id in others:
+                    continue
+                lease = await self._leases.take(one.sighting_id, reviewer)
+                if lease is None:  # another replica has handed it out since
+                    others.add(one.sighting_id)
+                elif (now := await self._as_it_is(one, query, reviewer)) is None:
+                    await self._leases.give_back(one.sighting_id, reviewer)
+                else:
+                    handed.append((now, lease))
+        return HandedOut(
+            tuple(handed),
+            await self._count(queue, judged),
+            len(others),
+            await self._kept.index.count(replace(which, requesters=asked)) if asked else 0,
+        )
 
     async def renew(self, sighting_ids: Collection[str], reviewer: str) -> list[SightingLease]:
         """Renew leases, or take those again that have ended.
@@ -132,22 +153,58 @@ class SightingLeasing:
         for name in sighting_ids:
             await self._leases.give_back(name, reviewer)
 
-    async def _found(self, query: LeaseQuery) -> list[Sighting]:
+    async def _scope(self, query: LeaseQuery) -> SightingFilter | None:
+        """Return which sightings are asked for, whoever may judge them; None for nobody's."""
         visible = await self._visible(query.case_references)
         subject_ids = query.subject_ids
         if visible is not None:
             named = set(query.subject_ids)
             subject_ids = [one for one in visible if not named or one in named]
             if not subject_ids:
-                return []
-        which = SightingFilter(
+                return None
+        return SightingFilter(
             subject_ids=subject_ids,
             camera_ids=query.camera_ids,
             states=query.states,
             unexpired_at=self._kept.clock.now(),
+            but_sighting_ids=query.excluded,
         )
-        found = await self._kept.index.find(which)
-        return [one for one in found if one.sighting_id not in query.excluded]
+
+    @staticmethod
+    async def _read(queue: ReviewQueue, sighting_ids: Collection[str]) -> list[Sighting]:
+        """Return those of some sightings that are in a queue."""
+        if not sighting_ids:
+            return []
+        found = await queue.index.find(replace(queue.which, sighting_ids=sighting_ids))
+        return [one for one in found if queue.fits(one)]
+
+    @staticmethod
+    async def _count(queue: ReviewQueue, reviewers: Collection[str]) -> int:
+        """Return how many are in a queue.
+
+        Args:
+            queue: Of the reviewer.
+            reviewers: The reviewer's name, as it is written where they have decided.
+        """
+        count = await queue.index.count(queue.which)
+        if not reviewers or queue.which.but_reviewers:
+            return count
+        # Of what the reviewer has judged, that which no filter tells from what they may judge.
+        judged = await queue.index.find(replace(queue.which, reviewers=reviewers))
+        return count - sum(not queue.fits(one) for one in judged)
+
+    async def _asked_as(self, reviewer: str) -> Collection[str]:
+        """Return the name of a reviewer who may not judge what they asked for, as it is written."""
+        if not self._rules.separate_reviewers:
+            return ()
+        return await self._written(reviewer, self._kept.index.requesters)
+
+    @staticmethod
+    async def _written(
+        reviewer: str, names: Callable[[], Awaitable[Collection[str]]]
+    ) -> Collection[str]:
+        """Return how the name of a reviewer is written among others."""
+        return [name for name in await names() if is_same_person(name, reviewer)]
 
     async def _as_it_is(
         self, listed: Sighting, query: LeaseQuery, reviewer: str

@@ -149,6 +149,9 @@ class SightingLedger(Protocol):
     async def keys(self) -> frozenset[LedgerKey]:
         """Return the keys of all ledgers."""
 
+    async def forget_erased(self) -> None:
+        """Let what was erased, by whichever replica, go from this process's memory."""
+
     async def erase(self, key: LedgerKey) -> None:
         """Erase the ledger of a subject in a recording."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from homeward.matching.sightings.model import Sighting
 
@@ -26,11 +26,11 @@ def in_order(sightings: Iterable[Sighting], *, begun: Collection[str] = ()) -> l
         begun: Sightings that the reviewer holds; groups with one of them come first, so that a
             group is gone through to its end.
     """
-    groups = [sorted(group, key=_best_first) for group in _groups(sightings)]
+    groups = [sorted(group, key=best_first) for group in _groups(sightings)]
 
     def rank(group: Sequence[Sighting]) -> tuple[bool, float, float, str]:
         going_on = any(one.sighting_id in begun for one in group)
-        return (not going_on, *_best_first(group[0]))
+        return (not going_on, *best_first(group[0]))
 
     return [one for group in sorted(groups, key=rank) for one in group]
 
@@ -52,5 +52,34 @@ def _belongs(one: Sighting, group: Sequence[Sighting]) -> bool:
     return one.start_time - until <= GROUP_GAP and one.start_time - began <= GROUP_LONGEST
 
 
-def _best_first(one: Sighting) -> tuple[float, float, str]:
+def group_of(one: Sighting, near: Iterable[Sighting], *, since: datetime) -> list[Sighting] | None:
+    """Return the group of a sighting, the best one first, of what is near it on its camera.
+
+    Args:
+        one: The sighting.
+        near: All that end after `since` and begin before the group can end; it may be among them.
+        since: A time before it begins.
+
+    Returns:
+        The group; None if what was before `since` may be part of it, or have to do with where it
+        begins.
+    """
+    sightings = sorted(
+        {each.sighting_id: each for each in (*near, one)}.values(), key=lambda each: each.start_time
+    )
+    until, first = since, None
+    for number, each in enumerate(sightings):
+        if each.start_time > one.start_time:
+            break
+        if each.start_time - until > GROUP_GAP:
+            first = number  # whatever was before it: no group goes on over this gap
+        until = max(until, each.end_time)
+    if first is None:
+        return None
+    group = next(group for group in _groups(sightings[first:]) if one in group)
+    return sorted(group, key=best_first)
+
+
+def best_first(one: Sighting) -> tuple[float, float, str]:
+    """Return the sort key that orders sightings by their score, the highest first."""
     return (-one.score, one.start_time.timestamp(), one.sighting_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from homeward.matching.gallery.model import ModelInfo, Template
 from homeward.matching.gallery.ports import Pinned, Purgeable, Removed
@@ -31,6 +31,22 @@ class SightingFilter:
     """Only sightings that may be shown at this time: confirmed, or before their deadline."""
     expired_at: datetime | None = None
     """Only sightings that may not be shown at this time."""
+    sighting_ids: Collection[str] = ()
+    """Only these."""
+    but_sighting_ids: Collection[str] = ()
+    """None of these."""
+    requesters: Collection[str] = ()
+    """Only those that one of these asked for, by their names as they are written."""
+    but_requesters: Collection[str] = ()
+    """None that one of these asked for."""
+    reviewers: Collection[str] = ()
+    """Only those with a decision of one of these."""
+    but_reviewers: Collection[str] = ()
+    """None with a decision of one of these."""
+
+
+EVERY = SightingFilter()
+"""Fits all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,18 @@ class SightingCursor:
     """Score of the last listed sighting."""
     sighting_ids: tuple[str, ...]
     """Listed sightings with this score."""
+
+    @classmethod
+    def behind(cls, page: Sequence[Sighting], before: Self | None) -> Self:
+        """Return the place behind a page, which is not empty and has the most alike first.
+
+        Args:
+            page: The sightings.
+            before: The place behind the page before; None for the first page.
+        """
+        last = page[-1].score
+        told = before.sighting_ids if before and before.score == last else ()
+        return cls(last, (*told, *(one.sighting_id for one in page if one.score == last)))
 
 
 class SightingIndex(Purgeable, Pinned, Protocol):
@@ -91,17 +119,26 @@ class SightingIndex(Purgeable, Pinned, Protocol):
             after: How far the list was told; None for its beginning.
         """
 
-    async def with_prefix(self, prefix: str, which: SightingFilter, *, size: int) -> list[Sighting]:
+    async def with_prefix(
+        self, prefix: str, which: SightingFilter, *, size: int, after: str = ""
+    ) -> list[Sighting]:
         """Return sightings whose ids begin so, `size` at most, in the order of their ids.
 
         Args:
             prefix: 1 to 36 characters of a UUID, in small letters.
             which: Sightings to look among.
             size: How many at most.
+            after: Only ids that come after this one; empty for all.
         """
 
     async def remove(self, sighting_ids: Sequence[str]) -> Removed:
         """Remove sightings."""
 
-    async def count(self) -> int:
-        """Return how many sightings there are."""
+    async def count(self, which: SightingFilter = EVERY) -> int:
+        """Return how many sightings fit."""
+
+    async def requesters(self) -> frozenset[str]:
+        """Return the names of all who asked for a search that found a sighting."""
+
+    async def reviewers(self) -> frozenset[str]:
+        """Return the names of all whose decision on a sighting counts."""

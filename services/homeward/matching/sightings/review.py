@@ -109,10 +109,7 @@ class SightingReview:
         page = sorted(found[:size], key=lambda one: (-one.score, one.sighting_id))
         if len(found) <= size:
             return page, None
-        last = page[-1].score
-        before = after.sighting_ids if after and after.score == last else ()
-        equal = tuple(one.sighting_id for one in page if one.score == last)
-        return page, SightingCursor(last, (*before, *equal))
+        return page, SightingCursor.behind(page, after)
 
     async def lost(self, which: SightingFilter) -> Lost:
         """Return what was recorded of the listed subjects and recordings, and is lost.
@@ -124,13 +121,25 @@ class SightingReview:
             return Lost()
         return await self._lost.find(subject_ids=subject_ids, footage_ids=which.footage_ids)
 
-    async def with_prefix(self, prefix: str, *, size: int) -> list[Sighting]:
-        """Return sightings whose ids begin so, `size` at most, in the order of their ids."""
+    async def with_prefix(
+        self, prefix: str, *, size: int, after: str = ""
+    ) -> tuple[list[Sighting], str]:
+        """Return some of the sightings whose ids begin so, in the order of their ids.
+
+        Args:
+            prefix: As of `SightingIndex.with_prefix`.
+            size: How many at most.
+            after: The last that was told; empty for the beginning.
+
+        Returns:
+            The sightings, and the id of the last of them; no id after the last of all.
+        """
         subject_ids = await self._visible_among(())
         if subject_ids is None:
-            return []
+            return [], ""
         listed = SightingFilter(subject_ids=subject_ids, unexpired_at=self._kept.clock.now())
-        return await self._kept.index.with_prefix(prefix, listed, size=size)
+        found = await self._kept.index.with_prefix(prefix, listed, size=size + 1, after=after)
+        return found[:size], found[size - 1].sighting_id if len(found) > size else ""
 
     async def review(
         self, sighting_id: str, *, decision: Decision, reason: str, reviewer: str

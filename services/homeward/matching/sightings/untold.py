@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from homeward.core.inventory import RECORD_LIMIT
-from homeward.matching.sightings.deciding import with_decisions
+from homeward.matching.sightings.deciding import state_of, with_decisions
 from homeward.matching.sightings.feed import Change, ChangeKind
 from homeward.matching.sightings.kept import KeptSightings
 from homeward.matching.sightings.ledger import LedgerKey
 from homeward.matching.sightings.model import ErasedSighting, Sighting, SightingState
+from homeward.matching.sightings.ports import SightingFilter
 from homeward.matching.sightings.spans import Span
 
 log = structlog.get_logger()
@@ -51,12 +52,20 @@ class UntoldChanges:
         told = await self._kept.feed.last()
         since = max(await self._kept.feed.kept_since(), now - RECORD_LIMIT + _MARGIN)
         count = 0
+        decided = await self._decided()
         for key, span in await self._kept.ledger.spans():
-            count += await self._tell_span(key, span.sighting_id, told, since)
+            if not _is_told(span, told.get(span.sighting_id), decided):
+                count += await self._tell_span(key, span.sighting_id, told, since)
         self._compared = now
         if count:
             log.info("changes told late", count=count)
         return count
+
+    async def _decided(self) -> frozenset[str]:
+        """Return the sightings that somebody has decided on, as the index has them."""
+        states = [one for one in SightingState if one is not SightingState.UNREVIEWED]
+        found = await self._kept.index.find(SightingFilter(states=states))
+        return frozenset(one.sighting_id for one in found)
 
     async def _tell_span(
         self, key: LedgerKey, sighting_id: str, told: Mapping[str, Change], since: datetime
@@ -102,3 +111,21 @@ class UntoldChanges:
         await self._kept.tell(ChangeKind.REVIEWED, rejected)
         await self._kept.remove([gone])
         return True
+
+
+def _is_told(span: Span, change: Change | None, decided: Collection[str]) -> bool:
+    """Tell whether the last change says what the ledger does: of most spans, without a look.
+
+    Args:
+        span: Of the ledger.
+        change: The last that was told of its sighting; None if none is known.
+        decided: Sightings that somebody has decided on, as the index has them.
+    """
+    if change is None or change.state is None:
+        return change is not None and span.rejected
+    if span.rejected:
+        return change.state is SightingState.REJECTED
+    if span.given_reviews:
+        return change.state is state_of(span)
+    # Of a span without a decision, the index knows if there is one: the ledger may have been lost.
+    return change.state is SightingState.UNREVIEWED and span.sighting_id not in decided

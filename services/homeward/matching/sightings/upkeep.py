@@ -129,6 +129,7 @@ class SightingUpkeep:
         Returns:
             How many sightings and stills were erased.
         """
+        await self._kept.ledger.forget_erased()
         await self._untold.tell()
         now = self._kept.clock.now()
         async with self._kept.changing:

@@ -6,14 +6,18 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from homeward.ingestion.adapters.images import (
     CLOSEUP_LEAST_PX,
     CLOSEUP_MAX_PX,
     CLOSEUP_MIN_PX,
+    STILL_MARGIN_FACE_WIDTHS,
     STILL_SIDE_PX,
     THUMBNAIL_SIZE,
     CvFaceImages,
+    shown_region,
 )
 from homeward.ingestion.adapters.memory import InMemoryPicture
 from homeward.ingestion.scan.faces import Box, Face, Frame, Portrait
@@ -49,17 +53,17 @@ def face(x: float, y: float, width: float = 60) -> Face:
 
 
 OWN = face(300, 180)
-LEFT, TOP = 180, 112  # where the still of OWN begins
+LEFT, TOP = 201, 120  # where the still of OWN begins
 UNTOUCHED = 10.0
 
 
 @pytest.mark.parametrize(
     ("other", "seen"),
     [
-        (face(200, 180), (200, 180, 260, 255)),
+        (face(200, 180), (201, 180, 260, 255)),
         (face(400, 250), (400, 250, 460, 325)),
-        (face(160, 200), (180, 200, 220, 275)),
-        (face(190, 100), (190, 112, 250, 175)),
+        (face(160, 200), (201, 200, 220, 275)),
+        (face(190, 100), (201, 120, 250, 175)),
         (face(345, 180), (378, 180, 405, 255)),
     ],
     ids=["beside", "below", "cut by the left", "cut by the top", "overlapping"],
@@ -71,9 +75,12 @@ def test_every_other_face_is_blurred(other: Face, seen: tuple[int, int, int, int
     assert detail(still(noise(), OWN, other), box) < UNTOUCHED / 2
 
 
-@pytest.mark.parametrize("other", [face(200, 180), face(345, 180), face(310, 190)])
-def test_the_persons_own_face_is_untouched(other: Face) -> None:
-    own = np.s_[190 - TOP : 245 - TOP, 312 - LEFT : 348 - LEFT]
+@pytest.mark.parametrize(
+    ("other", "right"), [(face(200, 180), 348), (face(345, 180), 338), (face(310, 190), 348)]
+)
+def test_the_persons_own_face_is_untouched(other: Face, right: int) -> None:
+    """But for where somebody else's face may be."""
+    own = np.s_[190 - TOP : 245 - TOP, 312 - LEFT : right - LEFT]
 
     before, after = still(noise(), OWN), still(noise(), OWN, other)
 
@@ -93,7 +100,29 @@ def test_making_a_still_leaves_the_picture_as_it_was() -> None:
 
 
 def test_a_still_shows_head_and_shoulders() -> None:
-    assert still(noise(), OWN).shape == (332, 300, 3)  # on even borders
+    assert still(noise(), OWN).shape == (303, 258, 3)
+
+
+@given(x=st.floats(-30, 610), y=st.floats(-30, 450), width=st.floats(20, 200))
+@settings(deadline=None)
+def test_the_edges_of_a_portrait_are_not_shown_but_for_the_persons_head(
+    x: float, y: float, width: float
+) -> None:
+    """A face that they cut is found by no detector."""
+    own = portrait(noise(), face(x, y, width).box)
+
+    shown = shown_region(own)
+
+    margin, height = STILL_MARGIN_FACE_WIDTHS * width, 1.25 * width
+    head = Box(own.face.x - 0.5 * width, own.face.y - 0.8 * height, 2 * width, 2.3 * height)
+    for edge, of_head in (
+        (shown.left, head.x),
+        (shown.top, head.y),
+        (own.picture.width - shown.right, own.picture.width - head.x - head.width),
+        (own.picture.height - shown.bottom, own.picture.height - head.y - head.height),
+    ):
+        assert edge <= max(0, of_head)
+        assert edge > min(margin, of_head) - 1
 
 
 def test_a_large_still_is_made_smaller() -> None:

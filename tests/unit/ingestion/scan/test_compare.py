@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from homeward.ingestion.adapters.memory import InMemoryPicture
-from homeward.ingestion.scan.compare import Likeness, combined, glimpse, nearest, nearest_other
-from homeward.ingestion.scan.faces import Box, Face, Portrait
+from homeward.ingestion.scan.compare import Likeness, combined, glimpse, nearest_other
+from homeward.ingestion.scan.faces import Box, Face, Portrait, nearest
 from homeward.ingestion.scan.model import Match
 from homeward.ingestion.scan.shots import Shot
 

@@ -214,7 +214,7 @@ class FakeImages:
 
     def still(self, portrait: Portrait) -> Still:
         shown = _shown(portrait)
-        blurred = sorted(int(other.x) for other in portrait.others)
+        blurred = sorted(int(one.x) for one in (*portrait.others, *portrait.behind))
         told = f"{shown.at.total_seconds():g} {shown.who} {blurred}"
         return Still(told.encode(), portrait.face)
 

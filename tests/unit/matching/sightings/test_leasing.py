@@ -15,6 +15,7 @@ from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.leasing import HandedOut, LeaseQuery
 from homeward.matching.sightings.model import Decision, Finding, Sighting, SightingState
 from homeward.matching.sightings.order import in_order
+from homeward.matching.sightings.queue import READ_AT_ONCE
 from homeward.matching.sightings.taking_back import Withdrawal
 from homeward.servicekit.errors import FailedPreconditionError, NotFoundError, Reason
 
@@ -179,6 +180,54 @@ async def test_what_could_not_be_told_is_handed_out_if_asked_for(
 
     assert names(without) == ids(recorded[1], recorded[0])
     assert names(await matching.leasing.hand_out(again, ANNE, count=1)) == ids(recorded[2])
+
+
+async def test_what_the_reviewer_has_judged_is_not_counted_as_open(
+    matching: Any, recorded: list[Sighting]
+) -> None:
+    two = compose(
+        matching.stores, Choices(shipped=policies.shipped(), review_rules=TWO), matching.clock
+    )
+    await decide(two, recorded[2], CONFIRM, ANNE)
+    await decide(two, recorded[1], UNSURE, ANNE)
+    again = LeaseQuery(include_inconclusive=True)
+
+    handed = await two.leasing.hand_out(ALL, "Anne@Force", count=3)
+    all_handed = await two.leasing.hand_out(again, "Anne@Force", count=3)
+
+    assert (names(handed), handed.open) == (ids(recorded[0]), 1)
+    assert (set(names(all_handed)), all_handed.open) == (set(ids(*recorded[:2])), 2)
+
+
+async def test_of_many_candidates_few_are_read_to_hand_the_next_ones_out(
+    matching: Any, recorded: list[Sighting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1000):
+        after = timedelta(minutes=2 * number)
+        other = replace(
+            recorded[0],
+            sighting_id=f"{number:08x}-0000-4000-8000-000000000000",
+            start_time=recorded[0].start_time + after,
+            end_time=recorded[0].end_time + after,
+        )
+        await matching.index.put(other, None)
+    read: list[Sighting] = []
+
+    def noting(call: Any) -> Any:
+        async def noted(*args: Any, **asked: Any) -> Any:
+            found = await call(*args, **asked)
+            read.extend(found)
+            return found
+
+        return noted
+
+    for name in ("find", "page"):
+        monkeypatch.setattr(matching.index, name, noting(getattr(matching.index, name)))
+
+    handed = await matching.leasing.hand_out(ALL, ANNE, count=4)
+
+    assert (len(handed.sightings), handed.open) == (4, 1003)
+    assert len(read) < 2 * READ_AT_ONCE
 
 
 async def test_a_query_names_subjects_cases_cameras_and_what_is_put_off(
@@ -362,3 +411,22 @@ async def test_taking_back_goes_on_where_it_broke_off(
     assert await matching.review.get(confirmed.sighting_id) == recorded[2]
     stills = [one.key for one in await matching.evidence.objects("confirmed/")]
     assert stills == []
+
+
+async def test_a_sweep_asks_for_no_sighting_by_itself_whose_last_change_is_told(
+    matching: Any, recorded: list[Sighting], other: UseCases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await decide(matching, recorded[0], CONFIRM)
+    await decide(matching, recorded[1], REJECT)
+    asked: list[Any] = []
+    span = matching.stores.ledger.span
+
+    async def noted(key: Any, sighting_id: str) -> Any:
+        asked.append(sighting_id)
+        return await span(key, sighting_id)
+
+    monkeypatch.setattr(matching.stores.ledger, "span", noted)
+
+    await other.upkeep.sweep()
+
+    assert asked == []

@@ -317,21 +317,26 @@ class ListSightingsRequest(_message.Message):
     CAMERA_IDS_FIELD_NUMBER: _builtins.int
     SCAN_IDS_FIELD_NUMBER: _builtins.int
     ID_PREFIX_FIELD_NUMBER: _builtins.int
+    LEAVE_OUT_LOST_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Most sightings to return. 0 means 100; more than 1000 means 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
     id_prefix: _builtins.str
     """Only sightings whose id begins so: 1 to 36 characters of a UUID, in small letters; the other
-    filters must be empty then, and the list has at most 1000, in the order of their ids. Empty: all.
+    filters must be empty then, and the list is in the order of the ids, without `lost`. Empty: all.
+    """
+    leave_out_lost: _builtins.bool
+    """Leave `lost` out of the first page: of many sightings it takes longer than the page itself. For
+    lists that nobody reads as all that was found.
     """
     @_builtins.property
     def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only of these subjects. Empty: of all."""
+        """Only of these subjects, at most 1000. Empty: of all."""
 
     @_builtins.property
     def footage_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only in these recordings. Empty: in all."""
+        """Only in these recordings, at most 1000. Empty: in all."""
 
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_sighting_pb2.Sighting.State.ValueType]:
@@ -343,11 +348,11 @@ class ListSightingsRequest(_message.Message):
 
     @_builtins.property
     def camera_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only of these cameras. Empty: of all."""
+        """Only of these cameras, at most 1000. Empty: of all."""
 
     @_builtins.property
     def scan_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only those that one of these scans found first. Empty: of all."""
+        """Only those that one of these scans, at most 1000, found first. Empty: of all."""
 
     def __init__(
         self,
@@ -361,10 +366,11 @@ class ListSightingsRequest(_message.Message):
         camera_ids: _abc.Iterable[_builtins.str] | None = ...,
         scan_ids: _abc.Iterable[_builtins.str] | None = ...,
         id_prefix: _builtins.str = ...,
+        leave_out_lost: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_ids", b"camera_ids", "footage_ids", b"footage_ids", "id_prefix", b"id_prefix", "interval", b"interval", "page_size", b"page_size", "page_token", b"page_token", "scan_ids", b"scan_ids", "states", b"states", "subject_ids", b"subject_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_ids", b"camera_ids", "footage_ids", b"footage_ids", "id_prefix", b"id_prefix", "interval", b"interval", "leave_out_lost", b"leave_out_lost", "page_size", b"page_size", "page_token", b"page_token", "scan_ids", b"scan_ids", "states", b"states", "subject_ids", b"subject_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -388,8 +394,8 @@ class ListSightingsResponse(_message.Message):
     @_builtins.property
     def lost(self) -> Global___LostSightings:
         """What was recorded of the listed subjects and recordings and is not there any more, although
-        nobody had it removed. Set on the first page, and then empty when nothing is lost; a list with
-        losses must not be read as all that was found.
+        nobody had it removed. Set on the first page, unless `leave_out_lost` was, and then empty when
+        nothing is lost; a list with losses must not be read as all that was found.
         """
 
     def __init__(
@@ -640,7 +646,7 @@ class LeaseSightingsRequest(_message.Message):
     """
     @_builtins.property
     def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only of these subjects. Empty: of all."""
+        """Only of these subjects, at most 1000. Empty: of all."""
 
     @_builtins.property
     def case_references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -648,7 +654,7 @@ class LeaseSightingsRequest(_message.Message):
 
     @_builtins.property
     def camera_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only of these cameras. Empty: of all."""
+        """Only of these cameras, at most 1000. Empty: of all."""
 
     @_builtins.property
     def excluded_sighting_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
