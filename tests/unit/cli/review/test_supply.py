@@ -146,7 +146,7 @@ def test_nothing_is_prepared_while_a_decision_is_on_its_way(
 
 
 def test_a_refusal_is_raised_to_who_waits(service: Service, made: Make) -> None:
-    service.failures = [CallError("no", status="PERMISSION_DENIED", reason="ROLE_MISSING")]
+    service.failures = [CallError("no", status="PERMISSION_DENIED", reason="ROLE_MISSING")] * 9
     supply = made()
 
     with pytest.raises(CallError, match="no"):
