@@ -22,7 +22,6 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import Error as JetStreamError
 from nats.js.errors import (
     BadRequestError,
     KeyNotFoundError,
@@ -30,6 +29,7 @@ from nats.js.errors import (
     NotFoundError,
     ServerError,
 )
+from nats.js.errors import Error as JetStreamError
 from nats.js.kv import KeyValue
 
 from homeward.servicekit import errors
