@@ -86,11 +86,12 @@ def told_apart(portrait: Portrait, found: Sequence[Face]) -> Portrait:
     """Return a portrait with the person's own face and who else is there, as found in it.
 
     Of two faces right beside each other a search may have made one, as it sees a smaller picture.
-    Somebody who is known to be there and is not found is behind the person. What was taken for a
+    A face that it knew for somebody else's is never taken for the person's. Somebody who is known to be there and is not found is behind the person. What was taken for a
     face in the person's hair and is one, is found again, and surer.
     """
-    sure = nearest(portrait.face, [one for one in found if one.detector_score >= SURE])
-    own = sure.box if sure is not None else portrait.face
+    sure = [one for one in found if one.detector_score >= SURE]
+    again = nearest(portrait.face, [one for one in sure if not _is_known_other(portrait, one.box)])
+    own = again.box if again is not None else portrait.face
     counted = [one.box for one in found if _counts(own, one)]
     others = [one for one in counted if bystanders(own, [one])]
     known = [one for one in portrait.others if not is_on_head(own, one)]
@@ -100,6 +101,11 @@ def told_apart(portrait: Portrait, found: Sequence[Face]) -> Portrait:
         others=(*others, *(one for one in known if _is_found(one, others))),
         behind=tuple(one for one in known if not _is_found(one, others)),
     )
+
+
+def _is_known_other(portrait: Portrait, box: Box) -> bool:
+    own = overlap(box, portrait.face)
+    return any(overlap(box, one) > own for one in portrait.others)
 
 
 def _is_found(box: Box, found: Sequence[Box]) -> bool:
