@@ -86,8 +86,9 @@ def told_apart(portrait: Portrait, found: Sequence[Face]) -> Portrait:
     """Return a portrait with the person's own face and who else is there, as found in it.
 
     Of two faces right beside each other a search may have made one, as it sees a smaller picture.
-    A face that it knew for somebody else's is never taken for the person's. Somebody who is known to be there and is not found is behind the person. What was taken for a
-    face in the person's hair and is one, is found again, and surer.
+    One that it knew for somebody else's is never taken for the person's. Somebody who is known to
+    be there and is not found is behind the person. What was taken for a face in the person's hair
+    and is one, is found again, and surer.
     """
     sure = [one for one in found if one.detector_score >= SURE]
     again = nearest(portrait.face, [one for one in sure if not _is_known_other(portrait, one.box)])
