@@ -269,10 +269,24 @@ def _make_all_coarse(result: NDArray[np.uint8]) -> None:
 
 def _make_surroundings_coarse(result: NDArray[np.uint8], keep: Rectangle, *, alone: bool) -> None:
     height, width = result.shape[:2]
-    area = _Area(0, 0, width, height)
-    head = _OWN_SURROUNDINGS if alone else _OWN_FACE_ONLY
-    kept = np.maximum(head.weights(keep, area), _body(keep, area))
-    _blend(result, area, _coarse(result, keep.width / SURROUNDING_CELLS), 1 - kept)
+    coarse = _coarse(result, keep.width / SURROUNDING_CELLS)
+    kept = np.zeros((height, width), np.float32)
+    ellipse = _OWN_SURROUNDINGS if alone else _OWN_FACE_ONLY
+    head, body = ellipse.area(keep, width, height), _body_area(keep, width, height)
+    kept[head.place] = ellipse.weights(keep, head)
+    np.maximum(kept[body.place], _body(keep, body), out=kept[body.place])
+    _blend(result, _Area(0, 0, width, height), coarse, 1 - kept)
+
+
+def _body_area(face: Rectangle, width: int, height: int) -> _Area:
+    """Return where `_body` may be more than 0, inside a picture of this size."""
+    middle, reach = face.x + face.width / 2, 1.45 * face.width
+    return _Area(
+        _inside(middle - reach, width, down=True),
+        _inside(face.y + face.height, height, down=True),
+        _inside(middle + reach, width),
+        height,
+    )
 
 
 def _body(face: Rectangle, area: _Area) -> NDArray[np.float32]:
@@ -297,9 +311,7 @@ def _blend(
 ) -> None:
     """Put a coarse picture over an area, as far as the weights say."""
     shown = result[area.place]
-    share = weights[..., None]
-    mixed = shown * (1 - share) + coarse * share
-    shown[:] = np.rint(mixed).astype(np.uint8)
+    shown[:] = cv2.blendLinear(shown, coarse, 1 - weights, weights)
 
 
 def _coarse(picture: NDArray[np.uint8], cell: float) -> NDArray[np.uint8]:
@@ -312,8 +324,13 @@ def _coarse(picture: NDArray[np.uint8], cell: float) -> NDArray[np.uint8]:
 
 def _falling(far: NDArray[np.float32], full: float, nothing: float) -> NDArray[np.float32]:
     """Return 1 up to a distance, and less the farther from there, to 0 at another one, smoothly."""
-    part = np.clip((nothing - far) / (nothing - full), 0, 1)
-    return np.asarray(part * part * (3 - 2 * part), np.float32)
+    part = nothing - far
+    part /= nothing - full
+    np.clip(part, 0, 1, out=part)
+    smooth = 3 - 2 * part
+    smooth *= part
+    smooth *= part
+    return np.asarray(smooth, np.float32)
 
 
 def _inside(place: float, length: int, *, down: bool = False) -> int:
