@@ -85,12 +85,14 @@ class StillMaker:
 def tell_apart(portrait: Portrait, found: Sequence[Face]) -> Portrait:
     """Return a portrait with the person's own face and those of the others, as found in it.
 
-    The first search sees a smaller picture, and may have made one face of two beside each other.
-    Somebody who is known to be near and is not found in the portrait is behind the person, but for
-    what was taken for a face in the person's hair: if that is one, it is found.
+    The first search sees a smaller picture, and may have made one face of two beside each other. A
+    face that it knew for somebody else's is never taken for the person's. Somebody who is known to
+    be near and is not found in the portrait is behind the person, but for what was taken for a face
+    in the person's hair: if that is one, it is found.
     """
-    sure = nearest(portrait.face, [one for one in found if one.detector_score >= SURE])
-    own = sure.box if sure is not None else portrait.face
+    sure = [one for one in found if one.detector_score >= SURE]
+    again = nearest(portrait.face, [one for one in sure if not _is_known_other(portrait, one.box)])
+    own = again.box if again is not None else portrait.face
     counted = [one.box for one in found if _counts(own, one)]
     others = [one for one in counted if bystanders(own, [one])]
     known = [one for one in portrait.others if not is_on_head(own, one)]
@@ -100,6 +102,11 @@ def tell_apart(portrait: Portrait, found: Sequence[Face]) -> Portrait:
         others=(*others, *(one for one in known if _is_found(one, others))),
         behind=tuple(one for one in known if not _is_found(one, others)),
     )
+
+
+def _is_known_other(portrait: Portrait, box: Box) -> bool:
+    own = overlap(box, portrait.face)
+    return any(overlap(box, one) > own for one in portrait.others)
 
 
 def _is_found(box: Box, found: Sequence[Box]) -> bool:

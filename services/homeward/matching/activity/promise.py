@@ -40,12 +40,12 @@ async def compare_last_days(counts: ActivityCounts, policies: Policies, clock: C
         candidates.update(day.figures)
     return compare(
         round(sum(day.figures.get(SearchFigure.APPEARANCES, 0) for day in searches)),
-        [_outcomes(figures) for figures in by_policy(candidates).values()],
+        [_outcomes(name, figures) for name, figures in by_policy(candidates).items()],
         in_force=await _in_force(policies),
     )
 
 
-def _outcomes(figures: Mapping[str, float]) -> Outcomes:
+def _outcomes(policy_id: str, figures: Mapping[str, float]) -> Outcomes:
     count = figures.get(CandidateFigure.PROMISED, 0)
     names = (
         CandidateFigure.PROMISED_VALUE,
@@ -57,6 +57,7 @@ def _outcomes(figures: Mapping[str, float]) -> Outcomes:
         open=round(sum(figures.get(state, 0) for state in _OPEN)),
         promised=Interval(*(figures.get(one, 0) / count for one in names)) if count else None,
         promised_count=round(count),
+        policy_id=policy_id,
     )
 
 

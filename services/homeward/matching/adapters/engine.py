@@ -162,7 +162,7 @@ class QdrantEngine:
         if self._fields is None:
             await self.run(collections.index, self.client, collection, fields)
         else:
-            self._fields.index(collection, fields)
+            await self.run(self._fields.index, collection, fields)
 
     async def ids_of(self, collection: str, where: models.Filter | None) -> list[str] | None:
         """Return the ids of all points that fit; None of a server, which filters by itself."""
@@ -180,11 +180,13 @@ class QdrantEngine:
         start: str | None,
     ) -> list[models.Record]:
         """Return the first points that fit, as `KeyedCollection.page` says."""
-        if self._fields is not None:
-            ids = await self.run(
-                self._fields.page, collection, where, size=size, order=order, start=start
-            )
-            return await self.run(self.client.retrieve, collection, ids)
+        if (fields := self._fields) is not None:
+
+            def read() -> list[models.Record]:
+                ids = fields.page(collection, where, size=size, order=order, start=start)
+                return self.client.retrieve(collection, ids)
+
+            return await self.run(read)  # at once: of points that go meanwhile, it would lack some
         points, _ = await self.run(
             self.client.scroll,
             collection,

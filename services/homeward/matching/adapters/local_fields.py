@@ -265,7 +265,8 @@ def _values(payload: Mapping[str, Any], path: str) -> Iterator[str | float]:
     """Yield the values of a field; times as seconds."""
     name, _, rest = path.partition("[].")
     value = payload.get(name)
-    for each in value if isinstance(value, list) else [value]:
+    # A list is a tuple still in what is about to be written.
+    for each in value if isinstance(value, list | tuple) else [value]:
         if rest and isinstance(each, Mapping):
             yield from _values(each, rest)
         elif each is not None and not rest:

@@ -115,7 +115,7 @@ class SightingLeasing:
                 lease = await self._leases.take(one.sighting_id, reviewer)
                 if lease is None:  # another replica has handed it out since
                     others.add(one.sighting_id)
-                elif (now := await self._as_it_is(one, query, reviewer)) is None:
+                elif (now := await self._as_it_is(one, queue)) is None:
                     await self._leases.give_back(one.sighting_id, reviewer)
                 else:
                     handed.append((now, lease))
@@ -205,21 +205,19 @@ class SightingLeasing:
         """
         return {reviewer, *(name for name in await names() if is_same_person(name, reviewer))}
 
-    async def _as_it_is(
-        self, listed: Sighting, query: LeaseQuery, reviewer: str
-    ) -> Sighting | None:
-        """Return a sighting that was leased as it is now; None if it is not to be judged any more.
+    async def _as_it_is(self, listed: Sighting, queue: ReviewQueue) -> Sighting | None:
+        """Return a sighting that was leased as it is now; None if it is in the queue no more.
 
-        Who held the lease before may have decided after the list was read. The ledger knows of a
-        decision that has not reached the index yet.
+        Who held the lease before may have decided after the list was read, or the reviewer's own
+        search has found it too. The ledger knows of what has not reached the index yet.
         """
         async with self._kept.changing:
             now = await self._kept.index.get(listed.sighting_id)
             if now is not None:
                 now = await self._kept.as_decided(now)
-        if now is None or now.state not in query.states or self._kept.is_expired(now):
+        if now is None or now.state not in queue.which.states or self._kept.is_expired(now):
             return None
-        return now if self._may_judge(now, query, reviewer) else None
+        return now if queue.fits(now) else None
 
     def _asked_for(self, sighting: Sighting, reviewer: str) -> bool:
         return self._rules.separate_reviewers and any(

@@ -75,3 +75,17 @@ def test_what_is_in_the_persons_hair_and_not_found_again_is_no_face() -> None:
     made = tell_apart(Portrait(PICTURE, OWN, (hair,)), [found(OWN), found(hair, 0.4)])
 
     assert (made.others, made.behind) == ((), ())
+
+
+@pytest.mark.parametrize("score", [None, 0.5], ids=["not found again", "found, and doubtful"])
+def test_a_known_face_that_is_found_again_is_not_taken_for_the_persons(
+    score: float | None,
+) -> None:
+    other = Box(148, 102, 40, 50)  # half before the person's, or half behind it
+    again = found(Box(147, 102, 41, 50))
+    own = [] if score is None else [found(OWN, score)]
+
+    made = tell_apart(Portrait(PICTURE, OWN, (other,)), [*own, again])
+
+    assert made.face == OWN
+    assert made.others == (again.box, other)

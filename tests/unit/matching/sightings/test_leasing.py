@@ -143,6 +143,29 @@ async def test_what_was_decided_meanwhile_is_not_handed_out(
     assert names(handed) == ids(recorded[1], recorded[0])
 
 
+async def test_what_the_reviewers_own_search_found_meanwhile_is_not_handed_out(
+    matching: Any,
+    other: UseCases,
+    recorded: list[Sighting],
+    finding: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matching.restart(review_rules=ReviewRules(separate_reviewers=True))
+    find = matching.index.find
+
+    async def then_found_again(which: Any) -> list[Sighting]:
+        found: list[Sighting] = await find(which)
+        monkeypatch.setattr(matching.index, "find", find)
+        await other.recording.record(finding(600, 604, score=0.7, requesters=(ANNE,)))
+        return found
+
+    monkeypatch.setattr(matching.index, "find", then_found_again)
+    handed = await matching.leasing.hand_out(ALL, ANNE, count=3)
+
+    assert names(handed) == ids(recorded[1], recorded[0])
+    assert names(await matching.leasing.hand_out(ALL, BOB, count=3)) == ids(recorded[2])
+
+
 async def test_a_lease_that_was_not_renewed_is_anybodys(
     matching: Any, recorded: list[Sighting]
 ) -> None:
