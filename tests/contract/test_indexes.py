@@ -1572,6 +1572,32 @@ async def test_sightings_are_told_apart_by_who_asked_for_them_and_who_decided(
         assert await sightings.count(which) == len(numbers)
 
 
+async def test_a_sighting_that_has_a_name_twice_is_written_again(sightings: SightingIndex) -> None:
+    anne = Review(Decision.INCONCLUSIVE, "", "anne@force", NOON)
+    await sightings.put(replace(sighting(1), review=anne, reviews=(anne, anne)), None)
+
+    await sightings.update(sighting(1))
+
+    assert await sightings.reviewers() == frozenset()
+    assert await sightings.find(SightingFilter(reviewers=("anne@force",))) == []
+
+
+async def test_of_very_many_names_a_server_tells_those_that_most_sightings_have(
+    register: InMemoryKeyValueStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("homeward.matching.adapters.engine.MOST_VALUES", 2)
+    async with BoundedExecutor("qdrant", workers=1, queue=64) as threads:
+        stand_in = QdrantStandIn(strict=True)
+        engine = QdrantEngine(stand_in.client(), threads, "the server", server=True)
+        index = QdrantSightingIndex(keyed_collection(engine, register, "sightings"))
+        anne, bob, carl = "anne@force", "bob@force", "carl@force"
+        for number, names in enumerate([(anne, carl), (bob, anne), (carl,)]):
+            await index.put(replace(sighting(number), requesters=names), None)
+
+        assert await index.requesters() == {anne, carl}
+        stand_in.close()
+
+
 async def test_what_is_written_after_the_first_read_is_told_apart_too(
     sightings: SightingIndex,
 ) -> None:

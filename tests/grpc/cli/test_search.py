@@ -192,6 +192,26 @@ def test_states_that_cannot_be_read_are_not_told_as_gone(
     assert "what became of the candidates is left out" in told.err
 
 
+@pytest.mark.parametrize(("subjects", "named"), [(1, 1), (1000, 1000), (1001, 0)])
+def test_the_states_of_candidates_in_many_recordings_are_asked_for_in_parts(
+    homeward: Homeward, monkeypatch: pytest.MonkeyPatch, subjects: int, named: int
+) -> None:
+    monkeypatch.setattr("homeward.cli.matches.tell_matches", lambda *_: None)
+    found = [candidate(sighting_id=f"s-{number}") for number in range(1001)]
+    for number, one in enumerate(found):
+        one.candidate.footage_id = f"f-{number}"
+        one.candidate.subject_id = f"p-{number % subjects}"
+    homeward.scans.script = [[*found, ended()]]
+
+    assert run(["search"]) == 0
+
+    asked = [one for one in homeward.sightings.requests if hasattr(one, "leave_out_lost")]
+    assert [len(one.footage_ids) for one in asked] == [1000, 1]
+    assert len({name for one in asked for name in one.footage_ids}) == 1001
+    assert [len(one.subject_ids) for one in asked] == [named, named]
+    assert all(one.leave_out_lost for one in asked)
+
+
 TOO_SMALL = (
     "In 62 % of the appearances the face was too small to compare: 24 px wide needed, median 17 px."
 )

@@ -1,4 +1,4 @@
-"""Whether candidates are wrong more often than was promised, as it is now."""
+"""How often candidates were wrong of late, beside what was promised."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from homeward.servicekit.activity import ActivityCounts
 from homeward.servicekit.clock import Clock
 
 DAYS = 30
-"""That are judged together, in UTC, today with them: about what a monthly report tells of."""
+"""How many days are judged together, of UTC and with today: about as many as a monthly report."""
 
 _OPEN = (SightingState.UNREVIEWED, SightingState.INCONCLUSIVE, SightingState.AWAITING_SECOND)
 
 
-async def lately(counts: ActivityCounts, policies: Policies, clock: Clock) -> Comparison:
+async def compare_last_days(counts: ActivityCounts, policies: Policies, clock: Clock) -> Comparison:
     """Return wrong candidates of the last `DAYS` beside what was promised.
 
     Raises:

@@ -35,8 +35,8 @@ SERVER_BATCH = 500
 their payload are 5 MB of JSON, and a server takes 32 MiB by default."""
 
 MOST_VALUES = 1000
-"""Different values of a field that a server is asked for at most, such as names of reviewers; of
-more, those that most points have."""
+"""Different values of a field, such as names of reviewers, that a server is asked for at most; it
+tells those that most points have. Its strict mode limits this by `max_query_limit`."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -221,7 +221,7 @@ class QdrantEngine:
         return frozenset(found)
 
     async def values(self, collection: str, path: str) -> frozenset[str]:
-        """Return the values that an indexed field of words has in any point."""
+        """Return the values of an indexed field of words; of a server, `MOST_VALUES` at most."""
         if self._fields is not None:
             return await self.run(self._fields.values, collection, path)
         answer = await self.run(

@@ -86,7 +86,8 @@ class _Indexed:
             self.ids.add(point_id)
             bisect.insort(self.ordered, point_id)
         for path in paths:
-            self.fields[path].note(point_id, list(_values(payload, path)))
+            # Each once: a list may have a value twice.
+            self.fields[path].note(point_id, list(dict.fromkeys(_values(payload, path))))
 
     def take_out(self, point_id: str) -> None:
         if point_id in self.ids:

@@ -84,8 +84,10 @@ class SightingLeasing:
         which = await self._scope(query)
         if which is None:
             return HandedOut()
-        judged = await self._written(reviewer, self._kept.index.reviewers)
-        asked = await self._asked_as(reviewer)
+        judged = await self._spellings(reviewer, self._kept.index.reviewers)
+        asked: Collection[str] = ()
+        if self._rules.separate_reviewers:
+            asked = await self._spellings(reviewer, self._kept.index.requesters)
         fitting = replace(
             which,
             but_requesters=asked,
@@ -187,24 +189,21 @@ class SightingLeasing:
             reviewers: The reviewer's name, as it is written where they have decided.
         """
         count = await queue.index.count(queue.which)
-        if not reviewers or queue.which.but_reviewers:
+        if queue.which.but_reviewers:
             return count
         # Of what the reviewer has judged, that which no filter tells from what they may judge.
         judged = await queue.index.find(replace(queue.which, reviewers=reviewers))
         return count - sum(not queue.fits(one) for one in judged)
 
-    async def _asked_as(self, reviewer: str) -> Collection[str]:
-        """Return the name of a reviewer who may not judge what they asked for, as it is written."""
-        if not self._rules.separate_reviewers:
-            return ()
-        return await self._written(reviewer, self._kept.index.requesters)
-
     @staticmethod
-    async def _written(
+    async def _spellings(
         reviewer: str, names: Callable[[], Awaitable[Collection[str]]]
     ) -> Collection[str]:
-        """Return how the name of a reviewer is written among others."""
-        return [name for name in await names() if is_same_person(name, reviewer)]
+        """Return the name of a reviewer as it is given, and as it is written among others.
+
+        As it is given in any case: of very many names the index does not tell all.
+        """
+        return {reviewer, *(name for name in await names() if is_same_person(name, reviewer))}
 
     async def _as_it_is(self, listed: Sighting, queue: ReviewQueue) -> Sighting | None:
         """Return a sighting that was leased as it is now; None if it is in the queue no more.

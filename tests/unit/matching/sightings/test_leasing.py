@@ -222,6 +222,29 @@ async def test_what_the_reviewer_has_judged_is_not_counted_as_open(
     assert (set(names(all_handed)), all_handed.open) == (set(ids(*recorded[:2])), 2)
 
 
+async def test_the_counts_are_right_where_the_index_leaves_names_out(
+    matching: Any, recorded: list[Sighting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a server does, of more than a thousand."""
+    for name in ("reviewers", "requesters"):
+        monkeypatch.setattr(matching.index, name, nobody)
+    rules = ReviewRules(two_reviewers=True, separate_reviewers=True)
+    two = compose(
+        matching.stores, Choices(shipped=policies.shipped(), review_rules=rules), matching.clock
+    )
+    await decide(two, recorded[2], CONFIRM, ANNE)
+    asked = replace(recorded[1], requesters=(ANNE,))
+    await matching.index.update(asked)
+
+    handed = await two.leasing.hand_out(ALL, ANNE, count=3)
+
+    assert (names(handed), handed.open, handed.own_searches) == (ids(recorded[0]), 1, 1)
+
+
+async def nobody() -> frozenset[str]:
+    return frozenset()
+
+
 async def test_of_many_candidates_few_are_read_to_hand_the_next_ones_out(
     matching: Any, recorded: list[Sighting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
