@@ -295,11 +295,19 @@ class Recordings:
 
     def records(self, numbers: range) -> Iterator[tuple[str, bytes]]:
         """Yield the model's records beside the store, as they would be of these recordings."""
+        model_day = f"{self._model.rsplit('-', 2)[0]}.{MODEL_DAY:%Y%m%d}"
         for key, value in self._model_records.items():
             for number in numbers:
                 name = self.footage_id(number)
-                old, new = self._model.encode(), name.encode()
-                yield key.replace(self._model, name), value.replace(old, new)
+                camera, start = self.place(number)
+                record = json.loads(value.replace(self._model.encode(), name.encode()))
+                if "end_time" in record:
+                    record |= {
+                        "sha256": _digest(number),
+                        "end_time": (start + timedelta(hours=1)).isoformat(),
+                    }
+                placed = key.replace(model_day, f"{camera}.{start:%Y%m%d}")
+                yield placed.replace(self._model, name), json.dumps(record).encode()
 
     _model_records: dict[str, bytes] = {}  # noqa: RUF012 - set by `remember`
 
