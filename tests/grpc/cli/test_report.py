@@ -221,6 +221,7 @@ def test_a_period_that_is_covered_whole_does_not(served: Served, tmp_path: Path)
         (("--month", "2026-10", "--year", "2026"), 2, "one of --month and --year"),
         (("--month", "10/2026"), 2, "write it like 2026-11"),
         (("--year", "2099"), 2, "2099 has not begun"),
+        (("--month", "2026-08"), 2, "nothing is known of August 2026"),
     ],
 )
 def test_a_period_that_is_none_is_refused(  # noqa: PLR0917 - pytest names them
