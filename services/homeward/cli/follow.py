@@ -230,7 +230,9 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
 
 def tell_gaps(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
     """Print what was not searched."""
-    ids = session.view.ids([gap.footage_id for gap in coverage.gaps])
+    # Short ids that tell them from the recordings without a gap, too.
+    of_scan = (*coverage.footage_efforts, *coverage.gaps)
+    ids = session.view.ids([each.footage_id for each in of_scan])
     session.view.say("Not searched, so that nothing is known of who was there:")
     session.view.table(
         ("footage", "from", "to", "for", "why", "detail"),

@@ -451,6 +451,21 @@ def test_a_search_tells_where_a_recording_has_no_pictures(
     assert "the recording has no pictures there" in told
 
 
+def test_a_gap_names_its_recording_apart_from_the_others_of_the_search(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("homeward.cli.render.on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    gap = scan_pb2.CoverageGap(footage_id="gate-20261120t11-b", interval=IN_VIEW)
+    searched = effort(scan_pb2.THOROUGHNESS_TOO_SHORT, looked_at=9, passed_over=0)
+    searched.footage_id = "gate-20261120t10-a"
+    homeward.scans.script = [[ended(searched=596, gaps=[gap], efforts=[searched])]]
+
+    assert run(["search"]) == 0
+
+    assert "gate-20261120t11 " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("uncertain", "marks"), [(True, 1), (False, 0)])
 def test_a_candidate_whose_time_is_uncertain_is_marked(
     homeward: Homeward,
