@@ -91,7 +91,8 @@ SHARED: Mapping[str, Callable[[F], F]] = {
         is_eager=True,  # times that stand before it on the line are read by it as well
         callback=_zone_given,
         help="Zone of the times that are shown, and of those that are typed without one, such as"
-        " Europe/London. [default: HOMEWARD_TIMEZONE, else this computer's]",
+        " Europe/London. [default: HOMEWARD_TIMEZONE; without it times are shown in this computer's"
+        " zone, and must be typed with one]",
     ),
     "data": _shared(
         "--data",

@@ -270,7 +270,7 @@ def _starts(
     if pattern is None:
         if len(starts) != len(files):
             raise click.UsageError(
-                f"{len(files)} files need {len(files)} times --start, in their order; "
+                f"{len(files)} files need --start {len(files)} times, in the order of the files; "
                 "or --start-from-name"
             )
         return lambda number, _: starts[number]
