@@ -39,7 +39,7 @@ _ATTEMPTS = 10
 _ENDS_EARLY = "the watch ends before the scan does"
 _NOT_HELD = "not held"
 _MOST_NAMED = 1000
-"""Recordings that a list of sightings may name."""
+"""Recordings, and as many subjects, that a list of sightings may name."""
 GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
     scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
@@ -230,9 +230,7 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
 
 def tell_gaps(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
     """Print what was not searched."""
-    # Short ids that tell them from the recordings without a gap, too.
-    of_scan = (*coverage.footage_efforts, *coverage.gaps)
-    ids = session.view.ids([each.footage_id for each in of_scan])
+    ids = session.view.ids([gap.footage_id for gap in coverage.gaps])
     session.view.say("Not searched, so that nothing is known of who was there:")
     session.view.table(
         ("footage", "from", "to", "for", "why", "detail"),
@@ -325,7 +323,7 @@ def _states(session: Session, candidates: Sequence[scan_pb2.ScanCandidate]) -> l
     try:
         for first in range(0, len(footage_ids), _MOST_NAMED):
             request = sighting_service_pb2.ListSightingsRequest(
-                subject_ids=subject_ids,
+                subject_ids=subject_ids if len(subject_ids) <= _MOST_NAMED else (),
                 footage_ids=footage_ids[first : first + _MOST_NAMED],
                 leave_out_lost=True,
             )

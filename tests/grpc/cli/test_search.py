@@ -192,6 +192,26 @@ def test_states_that_cannot_be_read_are_not_told_as_gone(
     assert "what became of the candidates is left out" in told.err
 
 
+@pytest.mark.parametrize(("subjects", "named"), [(1, 1), (1000, 1000), (1001, 0)])
+def test_the_states_of_candidates_in_many_recordings_are_asked_for_in_parts(
+    homeward: Homeward, monkeypatch: pytest.MonkeyPatch, subjects: int, named: int
+) -> None:
+    monkeypatch.setattr("homeward.cli.matches.tell_matches", lambda *_: None)
+    found = [candidate(sighting_id=f"s-{number}") for number in range(1001)]
+    for number, one in enumerate(found):
+        one.candidate.footage_id = f"f-{number}"
+        one.candidate.subject_id = f"p-{number % subjects}"
+    homeward.scans.script = [[*found, ended()]]
+
+    assert run(["search"]) == 0
+
+    asked = [one for one in homeward.sightings.requests if hasattr(one, "leave_out_lost")]
+    assert [len(one.footage_ids) for one in asked] == [1000, 1]
+    assert len({name for one in asked for name in one.footage_ids}) == 1001
+    assert [len(one.subject_ids) for one in asked] == [named, named]
+    assert all(one.leave_out_lost for one in asked)
+
+
 TOO_SMALL = (
     "In 62 % of the appearances the face was too small to compare: 24 px wide needed, median 17 px."
 )
@@ -449,21 +469,6 @@ def test_a_search_tells_where_a_recording_has_no_pictures(
     told = capsys.readouterr().out
     assert "Not searched, so that nothing is known of who was there:" in told
     assert "the recording has no pictures there" in told
-
-
-def test_a_gap_names_its_recording_apart_from_the_others_of_the_search(
-    homeward: Homeward, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("homeward.cli.render.on_terminal", lambda: True)
-    monkeypatch.setenv("COLUMNS", "200")
-    gap = scan_pb2.CoverageGap(footage_id="gate-20261120t11-b", interval=IN_VIEW)
-    searched = effort(scan_pb2.THOROUGHNESS_TOO_SHORT, looked_at=9, passed_over=0)
-    searched.footage_id = "gate-20261120t10-a"
-    homeward.scans.script = [[ended(searched=596, gaps=[gap], efforts=[searched])]]
-
-    assert run(["search"]) == 0
-
-    assert "gate-20261120t11 " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("uncertain", "marks"), [(True, 1), (False, 0)])
