@@ -297,12 +297,13 @@ class CallError(CliError):
         advice: str = "",
         retry_seconds: float | None = None,
     ) -> None:
+        field, colon, what = message.partition(":")
+        option = FIELD_OPTIONS.get(field, "") if reason == "FIELD_INVALID" else ""
         super().__init__(
-            message,
+            f"{option}{colon}{what}" if option else message,
             exit_code=exit_code(status),
             reason=reason,
-            advice=advice
-            or (_option(message) if reason == "FIELD_INVALID" else advise(reason, metadata or {})),
+            advice=advice or (f"correct {option}" if option else advise(reason, metadata or {})),
         )
         self.status = status
         self.retry_seconds = retry_seconds
@@ -392,9 +393,3 @@ def tell(error: CliError, *, about: str = "") -> None:
         terminal.tell(f"reason: {error.reason}", err=True)
     if error.advice:
         terminal.tell(f"advice: {error.advice}", err=True)
-
-
-def _option(message: str) -> str:
-    """Return the option for the field that a message names."""
-    option = FIELD_OPTIONS.get(message.partition(":")[0], "")
-    return f"correct {option}" if option else ""

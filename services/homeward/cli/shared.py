@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 from platformdirs import user_data_path
 
-from homeward.cli import zones
+from homeward.cli import help_text, zones
 
 SERVICES = ("ingestion", "matching", "embedding")
 FORMATS = ("text", "json")
@@ -140,6 +140,8 @@ def with_shared(function: F, own: Callable[..., Any]) -> F:
 
 class CarryingGroup(click.Group):
     """A group before whose command the shared options may stand: they are the command's."""
+
+    context_class = help_text.Context
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's
         super().__init__(*args, **kwargs)
