@@ -238,7 +238,7 @@ def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None
         f"{each.file_name} ({each.camera_id}, {times.shown(each.start_time)})"
         for each in recordings
     )
-    theirs = "the sightings in them that are not confirmed"
+    theirs = "what was found there and is not confirmed"
     confirm(f"Remove {named}, and {theirs}?", yes=yes)
     for each in recordings:
         stub.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=each.footage_id))
