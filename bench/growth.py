@@ -1,4 +1,4 @@
-"""What calls cost when there is much: recordings, segments, subjects, candidates, uploads; or none.
+"""What calls cost with many recordings, segments, subjects, candidates or uploads; and at rest.
 
     python bench/growth.py --out before.json     # these files beside the code of the version before
     python bench/growth.py --out after.json --before before.json --picture growth.png

@@ -1572,6 +1572,70 @@ async def test_sightings_are_told_apart_by_who_asked_for_them_and_who_decided(
         assert await sightings.count(which) == len(numbers)
 
 
+async def test_a_sighting_that_has_a_name_twice_is_written_again(sightings: SightingIndex) -> None:
+    anne = Review(Decision.INCONCLUSIVE, "", "anne@force", NOON)
+    await sightings.put(replace(sighting(1), review=anne, reviews=(anne, anne)), None)
+
+    await sightings.update(sighting(1))
+
+    assert await sightings.reviewers() == frozenset()
+    assert await sightings.find(SightingFilter(reviewers=("anne@force",))) == []
+
+
+async def test_of_very_many_names_a_server_tells_those_that_most_sightings_have(
+    register: InMemoryKeyValueStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("homeward.matching.adapters.engine.MOST_VALUES", 2)
+    async with BoundedExecutor("qdrant", workers=1, queue=64) as threads:
+        stand_in = QdrantStandIn(strict=True)
+        engine = QdrantEngine(stand_in.client(), threads, "the server", server=True)
+        index = QdrantSightingIndex(keyed_collection(engine, register, "sightings"))
+        anne, bob, carl = "anne@force", "bob@force", "carl@force"
+        for number, names in enumerate([(anne, carl), (bob, anne), (carl,)]):
+            await index.put(replace(sighting(number), requesters=names), None)
+
+        assert await index.requesters() == {anne, carl}
+        stand_in.close()
+
+
+async def test_what_is_written_after_the_first_read_is_told_apart_too(
+    sightings: SightingIndex,
+) -> None:
+    assert await sightings.requesters() == frozenset()  # the local mode has read its fields
+    anne = Review(Decision.INCONCLUSIVE, "", "anne@force", NOON)
+    await sightings.put(replace(sighting(1), requesters=("anne@force",)), None)
+    await sightings.put(replace(sighting(2), review=anne, reviews=(anne,)), None)
+
+    assert await sightings.requesters() == await sightings.reviewers() == {"anne@force"}
+    assert await sightings.count(SightingFilter(but_requesters=("anne@force",))) == 1
+    assert await sightings.count(SightingFilter(reviewers=("anne@force",))) == 1
+
+
+async def test_a_page_is_full_though_a_sighting_goes_while_it_is_read(
+    tmp_path: Path, register: InMemoryKeyValueStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with qdrant_collection(tmp_path, register, "sightings") as points:
+        index = QdrantSightingIndex(points)
+        for number in range(1, 6):
+            await index.put(replace(sighting(number), score=0.9 - number / 100), None)
+        engine = points.access.engine
+        run, going = engine.run, [identity(1)]
+
+        async def then_one_goes(*args: Any, **kwargs: Any) -> Any:
+            answer = await run(*args, **kwargs)
+            if going:
+                await index.remove([going.pop()])
+            return answer
+
+        monkeypatch.setattr(engine, "run", then_one_goes)
+
+        page = await index.page(SightingFilter(), size=3, after=None)
+
+    # Of a page that is not full, nothing is taken to follow.
+    assert not going
+    assert len(page) == 3
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_the_queue_is_in_the_order_of_all_that_is_in_it(
     sightings: SightingIndex, seed: int

@@ -69,6 +69,19 @@ def test_an_object_that_another_took_the_place_of_is_not_read(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_object_that_is_gone_when_it_is_fetched_keeps_no_other_back(
+    s3_account: S3Account, bucket: str, tmp_path: Path
+) -> None:
+    opened = Bucket.opened(f"s3://{bucket}/cctv", s3_account.endpoint)
+    listed, *_ = opened.objects()
+    opened._client.remove_object(bucket, listed.key)
+
+    with pytest.raises(ChangedError):  # which puts it off; the next list has it no more
+        opened.fetch(listed, tmp_path / "a.mp4")
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_in_a_key_leads_out_of_the_folder(
     s3_account: S3Account, monkeypatch: pytest.MonkeyPatch, bucket: str
 ) -> None:

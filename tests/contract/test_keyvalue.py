@@ -354,6 +354,27 @@ async def test_nats_holds_no_message_of_an_erased_record(bus: Nats, bucket: str)
         await bus.jetstream.get_msg(f"KV_{bucket}", seq=revision)
 
 
+@pytest.mark.parametrize("before", [[], ["b"]])
+async def test_what_another_writer_has_removed_from_nats_meanwhile_is_gone(
+    bus: Nats, bucket: str, before: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await bus.open_bucket(bucket, limit=None, replicas=1)
+    for key in before:
+        await store.put(key, b"one that stays")  # the server answers otherwise then
+    revision = await store.put("a", b"a name")
+    delete = bus.jetstream.delete_msg
+
+    async def after_the_other(stream: str, number: int) -> bool:
+        assert await delete(stream, number)
+        return await delete(stream, number)
+
+    monkeypatch.setattr(bus.jetstream, "delete_msg", after_the_other)
+
+    assert await store.update("a", b"another name", revision=revision) > revision
+    await store.erase("a")
+    assert [entry.key for entry in await store.entries()] == before
+
+
 def stored_bytes(folder: Path, bucket: str) -> bytes:
     streams = folder.rglob(f"KV_{bucket}")
     return b"".join(block.read_bytes() for stream in streams for block in stream.rglob("*.blk"))

@@ -268,6 +268,25 @@ async def test_s3_whose_clock_is_another_says_so(
     assert "more than 15 minutes apart" in refused.value.message
 
 
+async def test_a_new_bucket_is_written_to_once_and_is_empty(
+    s3_account: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SeaweedFS finds room for a bucket when it is first written to, and nobody waits for that."""
+    async with bucket_of(s3_account, f"test-{uuid.uuid4().hex}") as store:
+        put, written = store.client.put_object, list[str]()
+
+        def noted(bucket: str, *args: Any) -> Any:
+            written.append(bucket)
+            return put(bucket, *args)
+
+        monkeypatch.setattr(store.client, "put_object", noted)
+        await store.ensure()
+        await store.ensure()
+
+        assert written == [store.bucket]
+        assert await store.objects("") == []
+
+
 async def test_s3_that_is_overloaded_is_not_said_to_be_down(s3_account: Any, bucket: str) -> None:
     class Overloaded(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

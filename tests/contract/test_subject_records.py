@@ -130,12 +130,8 @@ async def test_the_roll_is_that_of_this_moment(subjects: SubjectRecords) -> None
     assert (set(after.opened), set(after.closed)) == ({ANNA}, set())
 
 
-async def test_the_roll_reads_what_has_changed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = InMemoryKeyValueStore()
-    subjects, another = KeyValueSubjectRecords(store), KeyValueSubjectRecords(store)
-    for number in range(20):
-        await subjects.create(subject(f"00000000-0000-4000-8000-{number:012d}"))
-    await subjects.roll()
+def counted_reads(store: InMemoryKeyValueStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that tells how many records each read from now on gives."""
     reads: list[int] = []
     entries = store.entries
 
@@ -145,6 +141,16 @@ async def test_the_roll_reads_what_has_changed_alone(monkeypatch: pytest.MonkeyP
         return read
 
     monkeypatch.setattr(store, "entries", counted)
+    return reads
+
+
+async def test_the_roll_reads_what_has_changed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = InMemoryKeyValueStore()
+    subjects, another = KeyValueSubjectRecords(store), KeyValueSubjectRecords(store)
+    for number in range(20):
+        await subjects.create(subject(f"00000000-0000-4000-8000-{number:012d}"))
+    await subjects.roll()
+    reads = counted_reads(store, monkeypatch)
     await subjects.roll()
     await another.create(subject())
     roll = await subjects.roll()
@@ -163,15 +169,7 @@ async def test_of_the_ledger_what_has_changed_is_read_alone_and_what_was_erased_
         await ledger.place(LedgerKey(footage, ANNA), stretch)
     await ledger.close(GATE, received=NOON)
     await ledger.spans()
-    reads: list[int] = []
-    entries = store.entries
-
-    async def counted(*args: Any, **kwargs: Any) -> Any:
-        read = await entries(*args, **kwargs)
-        reads.append(len(read))
-        return read
-
-    monkeypatch.setattr(store, "entries", counted)
+    reads = counted_reads(store, monkeypatch)
     assert len(await ledger.spans()) == 2
     await another.place(LedgerKey(GATE, BEN), stretch)
     await another.erase(LedgerKey(DOOR, ANNA))

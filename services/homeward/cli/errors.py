@@ -171,9 +171,9 @@ _ADVICE: Mapping[str, str] = {
         "`homeward sighting list` shows what there is now; then watch again without the token"
     ),
     "EMBEDDING_MODEL_MISMATCH": (
-        "tell the operator: nobody can be searched for until the model pack that the embedding"
-        " service runs has everybody, by `homeward subject reenrol --model NAME`; see"
-        " docs/models.md"
+        "tell the operator: nobody can be searched for until everybody is enrolled with the model"
+        " pack that the embedding service runs; `homeward subject reenrol --model NAME` does that,"
+        " see docs/models.md"
     ),
     "MODEL_NOT_SERVED": (
         "HOMEWARD_MODEL_PACK={model} has the embedding service run it; `homeward subject reenrol"

@@ -10,7 +10,7 @@ CANDIDATES = "candidates"
 
 
 class SearchFigure(StrEnum):
-    """Figures of a search that has ended."""
+    """Figures of a search."""
 
     SEARCHES = "searches"
     EVERYTHING = "everything"

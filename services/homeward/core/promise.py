@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 _Z = 1.959963984540054
@@ -67,6 +67,9 @@ class Comparison:
     open: int
     """Candidates that may be wrong, and that nobody has judged for good."""
     promised: Interval | None
+    policies: tuple[Comparison, ...] = ()
+    """The same of each policy by itself. Which one compared an appearance is not counted: so each
+    counts as if it had compared all, which is in its favour."""
 
     @property
     def observed(self) -> Interval | None:
@@ -85,9 +88,12 @@ class Comparison:
         """What that says of the promise."""
         if self.observed is None or self.at_most is None or self.promised is None:
             return Verdict.UNKNOWN
-        if self.observed.low > self.promised.high:
+        if self.observed.low > self.promised.high or any(
+            one.verdict is Verdict.BROKEN for one in self.policies
+        ):
             return Verdict.BROKEN
-        if self.at_most.high <= self.promised.high:
+        promises = [one.promised for one in (self, *self.policies) if one.promised is not None]
+        if all(self.at_most.high <= promised.high for promised in promises):
             return Verdict.KEPT
         return Verdict.NOT_BROKEN
 
@@ -104,6 +110,8 @@ class Outcomes:
     """In the mean over those that came with a promise."""
     promised_count: int = 0
     """How many did."""
+    policy_id: str = ""
+    """Of the policy that they were listed by."""
 
 
 def compare(
@@ -117,7 +125,15 @@ def compare(
         in_force: What the policy in force promises: counts where no candidate came with a promise.
     """
     all_of = list(outcomes)
-    promises = [(one.promised, one.promised_count) for one in all_of if one.promised is not None]
+    by_policy: dict[str, list[Outcomes]] = {}
+    for one in all_of:
+        by_policy.setdefault(one.policy_id, []).append(one)
+    parts = tuple(_compared(compared, part, None) for part in by_policy.values())
+    return replace(_compared(compared, all_of, in_force), policies=parts)
+
+
+def _compared(compared: int, outcomes: list[Outcomes], in_force: Interval | None) -> Comparison:
+    promises = [(one.promised, one.promised_count) for one in outcomes if one.promised is not None]
     count = sum(number for _, number in promises)
     value = sum(one.value * number for one, number in promises)
     low = sum(one.low * number for one, number in promises)
@@ -125,7 +141,7 @@ def compare(
     mean = Interval(value / count, low / count, high / count) if count else in_force
     return Comparison(
         compared=compared,
-        wrong=sum(one.wrong for one in all_of),
-        open=sum(one.open for one in all_of),
+        wrong=sum(one.wrong for one in outcomes),
+        open=sum(one.open for one in outcomes),
         promised=mean,
     )

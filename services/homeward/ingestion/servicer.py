@@ -30,7 +30,7 @@ from homeward.ingestion.footage.finding import FootageFilter
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.scan.resource import ScanResource
-from homeward.ingestion.scan.scans import place
+from homeward.ingestion.scan.scans import newest_first
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field, unavailable
 from homeward.servicekit.paging import PageQuery, page, page_by
@@ -225,7 +225,7 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
     ) -> scan_service_pb2.ListScansResponse:
         states = convert_scans.states_from(request.states)
         found = [one for one in await self._scans.find() if not states or one[1].state in states]
-        items, token = page_by(request, found, lambda one: place(one[0]))
+        items, token = page_by(request, found, lambda one: newest_first(one[0]))
         return scan_service_pb2.ListScansResponse(
             scans=[convert_scans.to_scan(scan, summary) for scan, summary in items],
             next_page_token=token,

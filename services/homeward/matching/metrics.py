@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge
 
 from homeward.core.promise import Verdict
-from homeward.matching.activity.promise import lately
+from homeward.matching.activity.promise import compare_last_days
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.retention import Retention, RetentionReport
 from homeward.matching.sightings.model import Decision, Disposition
@@ -80,7 +80,7 @@ PROMISED_RATE = Gauge(
 
 async def measure_promise(counts: ActivityCounts, policies: Policies, clock: Clock) -> None:
     """Say how often candidates are wrong, what was promised, and whether that is broken."""
-    found = await lately(counts, policies, clock)
+    found = await compare_last_days(counts, policies, clock)
     PROMISE_BROKEN.set(found.verdict is Verdict.BROKEN)
     for gauge, rate in ((WRONG_RATE, found.observed), (PROMISED_RATE, found.promised)):
         gauge.clear()

@@ -22,13 +22,14 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import Error as JetStreamError
 from nats.js.errors import (
+    BadRequestError,
     KeyNotFoundError,
     KeyWrongLastSequenceError,
     NotFoundError,
     ServerError,
 )
+from nats.js.errors import Error as JetStreamError
 from nats.js.kv import KeyValue
 
 from homeward.servicekit import errors
@@ -55,8 +56,9 @@ overwrites the bytes of a message that is deleted by its number, not of one that
 MOST_KEYS = 100_000
 """Most subjects of a stream that a server lists in one answer."""
 
-_NO_MESSAGE = 10057
-"""JetStream's error code for deleting a message that does not exist; its status is 500."""
+_NO_MESSAGE = (10043, 10057)
+"""JetStream's error codes for deleting a message that does not exist: one that was between others
+that do, and any other. Their status is 400 and 500."""
 
 log = structlog.get_logger()
 
@@ -270,8 +272,8 @@ class NatsKeyValueStore:
             return bool(await self._nats.jetstream.delete_msg(self._stream, number))
         except NotFoundError:
             return False
-        except ServerError as error:
-            if error.err_code != _NO_MESSAGE:
+        except (BadRequestError, ServerError) as error:
+            if error.err_code not in _NO_MESSAGE:
                 raise
             return False  # another writer came first
 

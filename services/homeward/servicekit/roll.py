@@ -11,15 +11,14 @@ from homeward.servicekit.keyvalue import Entry, KeyValueStore, StoreMark
 T = TypeVar("T")
 
 KEPT_SECONDS = 900.0
-"""How long records stay in memory that nobody asks for. Longer than a sweep is awaited, which asks:
-so with one replica they are read whole once."""
+"""How long records stay in memory that nobody asks for. Each sweep asks for them, sooner than this
+after the one before: so the only replica reads all records once."""
 
 
 class Roll(Generic[T]):
     """The records of a store as they are now.
 
-    What was erased goes from memory with the next call, or `KEPT_SECONDS` after the last one, when
-    all goes.
+    What was erased goes from memory with the next call. All goes `KEPT_SECONDS` after the last one.
 
     Args:
         store: Holds the records.

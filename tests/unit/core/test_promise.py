@@ -80,6 +80,31 @@ def test_what_was_promised_is_the_mean_over_the_candidates() -> None:
     assert bounds == pytest.approx((0.015, 0.01, 0.025))
 
 
+STRICT, LOOSE = Interval(0.001, 0.0005, 0.002), Interval(0.2, 0.1, 0.3)
+
+
+def of(policy_id: str, wrong: int, *, right: int = 0, promised: Interval = STRICT) -> Outcomes:
+    return Outcomes(wrong, 0, promised, wrong + right, policy_id=policy_id)
+
+
+def test_a_policy_that_lists_many_hides_no_broken_promise_of_another() -> None:
+    loose = of("loose", 0, right=200, promised=LOOSE)
+
+    assert compare(1000, [of("strict", 20), loose], in_force=None).verdict is Verdict.BROKEN
+    # What one policy listed on several days is one.
+    days = [of("strict", 2) for _ in range(10)]
+    assert compare(1000, [*days, loose], in_force=None).verdict is Verdict.BROKEN
+
+
+def test_a_promise_is_kept_if_that_of_each_policy_is() -> None:
+    loose = of("loose", 8, right=200, promised=LOOSE)
+    strict = of("strict", 0, right=1)
+
+    # How many of the 1,000 were compared by which policy is not known.
+    assert compare(1000, [strict, loose], in_force=None).verdict is Verdict.NOT_BROKEN
+    assert compare(100_000, [strict, loose], in_force=None).verdict is Verdict.KEPT
+
+
 @pytest.mark.parametrize("in_force", [PROMISED, None])
 def test_without_candidates_the_promise_is_that_of_the_policy_in_force(
     in_force: Interval | None,

@@ -31,6 +31,8 @@ RECORD = ".taken-in.json"
 FETCHING = ".fetching"
 _CHANGED = 412
 """HTTP status where an object is not the one that was asked for."""
+_GONE = ("PreconditionFailed", "NoSuchKey")
+"""Codes of S3 where it is not, or has gone since it was listed."""
 MOST_NAME_BYTES = 150
 """Of a file that an object is fetched to, whose draft has a longer name; a key has 1024 at most."""
 
@@ -122,7 +124,7 @@ class Bucket:
         """Write an object to a file, if it is still the one that was listed, of that size.
 
         Raises:
-            ChangedError: It is another one now.
+            ChangedError: It is another one now, or gone.
             CliError: The store does not answer, or refuses.
         """
         same: dict[str, str | list[str] | tuple[str]] = {"If-Match": f'"{one.etag}"'}
@@ -216,7 +218,7 @@ def _translated(bucket: str) -> Iterator[None]:
         yield
     except (MinioException, HTTPError, ValueError) as error:
         code: Any = getattr(error, "code", None)
-        if code == "PreconditionFailed" or getattr(error, "status_code", 0) == _CHANGED:
+        if code in _GONE or getattr(error, "status_code", 0) == _CHANGED:
             raise ChangedError from error
         refused = code in ("AccessDenied", "NoSuchBucket", "InvalidAccessKeyId")
         raise CliError(

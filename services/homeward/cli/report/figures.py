@@ -294,6 +294,7 @@ def _of_policy(activity: CandidateActivity) -> Outcomes:
         + activity.awaiting_second_count,
         promised=Interval(promised.value, promised.low, promised.high) if known else None,
         promised_count=promised.trial_count,
+        policy_id=activity.policy_id,
     )
 
 

@@ -24,15 +24,20 @@ SURROUNDING_CELLS = 4.0
 """How many cells of the surroundings a face is wide that is as wide as the one that is kept."""
 
 
-SAME_FACE, SAME_PLACE = 0.4, 0.22
-"""Overlap, as intersection over union, from which on a box is of the kept face, if the middles are
-not farther apart than this, in sides of the kept face. When a face is found again, its box is up to
-0.16 off (of 624 in groups of `bench/street.py`, 2026-11-29). One that is farther off is of somebody
-behind or in front."""
+SAME_FACE = 0.4
+"""Overlap, as intersection over union, from which on a box is of the kept face if it is at
+`SAME_PLACE` too."""
 
-BOX_MARGIN, BEYOND = 1.1, 1.2
-"""How many times as large as its box a face is at most, as boxes are off by a tenth of a face; and
-from where on the kept face is whole beside it."""
+SAME_PLACE = 0.22
+"""How far the middle of a box of the kept face is from that face's own at most, in sides of the
+face. When a face is found again, its box is up to 0.16 off (624 faces in groups of
+`bench/street.py`, 2026-11-29). A box that is farther off is of somebody behind or in front."""
+
+BOX_MARGIN = 1.1
+"""How many times as large as its box a face is at most: boxes are off by a tenth of a face."""
+
+BEYOND = 1.2
+"""From how many times the size of somebody else's box on the kept face is whole beside it."""
 
 TOO_LARGE = 2.0
 """How many times as wide as the kept face a box is that is no face if it has that one in it."""
@@ -137,7 +142,7 @@ _OWN_HEAD = _Ellipse(across=0.76, down=0.98, up=0.14, fade=1.12)
 _OWN_SURROUNDINGS = _Ellipse(across=0.7, down=1.05, up=0.16, fade=1.22)
 """Of the person who is kept and is alone: a hat, and what is right beside the head, stays."""
 
-_OWN_FACE_ALONE = _Ellipse(across=0.48, down=0.56, up=0.06, fade=1.15)
+_OWN_FACE_ONLY = _Ellipse(across=0.48, down=0.56, up=0.06, fade=1.15)
 """Of the person who is kept and has others nearby: the face. Beside the hair there may be a part of
 somebody's face who is behind them, which no detector finds."""
 
@@ -264,10 +269,24 @@ def _make_all_coarse(result: NDArray[np.uint8]) -> None:
 
 def _make_surroundings_coarse(result: NDArray[np.uint8], keep: Rectangle, *, alone: bool) -> None:
     height, width = result.shape[:2]
-    area = _Area(0, 0, width, height)
-    head = _OWN_SURROUNDINGS if alone else _OWN_FACE_ALONE
-    kept = np.maximum(head.weights(keep, area), _body(keep, area))
-    _blend(result, area, _coarse(result, keep.width / SURROUNDING_CELLS), 1 - kept)
+    coarse = _coarse(result, keep.width / SURROUNDING_CELLS)
+    kept = np.zeros((height, width), np.float32)
+    ellipse = _OWN_SURROUNDINGS if alone else _OWN_FACE_ONLY
+    head, body = ellipse.area(keep, width, height), _body_area(keep, width, height)
+    kept[head.place] = ellipse.weights(keep, head)
+    np.maximum(kept[body.place], _body(keep, body), out=kept[body.place])
+    _blend(result, _Area(0, 0, width, height), coarse, 1 - kept)
+
+
+def _body_area(face: Rectangle, width: int, height: int) -> _Area:
+    """Return where `_body` may be more than 0, inside a picture of this size."""
+    middle, reach = face.x + face.width / 2, 1.45 * face.width
+    return _Area(
+        _inside(middle - reach, width, down=True),
+        _inside(face.y + face.height, height, down=True),
+        _inside(middle + reach, width),
+        height,
+    )
 
 
 def _body(face: Rectangle, area: _Area) -> NDArray[np.float32]:
@@ -292,9 +311,7 @@ def _blend(
 ) -> None:
     """Put a coarse picture over an area, as far as the weights say."""
     shown = result[area.place]
-    share = weights[..., None]
-    mixed = shown * (1 - share) + coarse * share
-    shown[:] = np.rint(mixed).astype(np.uint8)
+    shown[:] = cv2.blendLinear(shown, coarse, 1 - weights, weights)
 
 
 def _coarse(picture: NDArray[np.uint8], cell: float) -> NDArray[np.uint8]:
@@ -307,8 +324,13 @@ def _coarse(picture: NDArray[np.uint8], cell: float) -> NDArray[np.uint8]:
 
 def _falling(far: NDArray[np.float32], full: float, nothing: float) -> NDArray[np.float32]:
     """Return 1 up to a distance, and less the farther from there, to 0 at another one, smoothly."""
-    part = np.clip((nothing - far) / (nothing - full), 0, 1)
-    return np.asarray(part * part * (3 - 2 * part), np.float32)
+    part = nothing - far
+    part /= nothing - full
+    np.clip(part, 0, 1, out=part)
+    smooth = 3 - 2 * part
+    smooth *= part
+    smooth *= part
+    return np.asarray(smooth, np.float32)
 
 
 def _inside(place: float, length: int, *, down: bool = False) -> int:

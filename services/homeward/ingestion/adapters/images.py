@@ -120,7 +120,8 @@ class CvFaceImages:
         whole = picture.cut(Region(0, 0, width, height))
         side = max(portrait.face.width, portrait.face.height)
         most = SURROUNDINGS_MOST_PX / max(width, height)
-        scales = {min(SURROUNDINGS_FACE_PX / side, SURROUNDINGS_MOST_SCALE, most), min(1.0, most)}
+        shown = min(1.0, STILL_SIDE_PX / max(width, height))
+        scales = {min(SURROUNDINGS_FACE_PX / side, SURROUNDINGS_MOST_SCALE, most), shown}
         return [_resized(whole, scale) for scale in sorted(scales)]
 
     def still(self, portrait: Portrait) -> Still:

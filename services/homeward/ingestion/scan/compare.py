@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -74,16 +75,12 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """A subject that an appearance is alike to, and the picture that shows it best."""
+    """A subject that an appearance is alike to."""
 
     match: Match
     """The most alike of the fused template and the pictures alone."""
-    shot: int
-    """Number of the picture that is most alike; the best one, when only the fused template is."""
-    shot_score: float | None
-    """Score of that picture alone, when it is at or above the threshold."""
     scores: tuple[float | None, ...]
-    """Of each picture alone, likewise."""
+    """Of each picture alone; None of those below the threshold."""
 
 
 def combined(fused: Sequence[Match], single: Sequence[Sequence[Match]]) -> list[Likeness]:
@@ -96,30 +93,20 @@ def combined(fused: Sequence[Match], single: Sequence[Sequence[Match]]) -> list[
         fused: Matches of the fused template.
         single: Matches of each picture alone, in the order of the pictures.
     """
-    shots: dict[str, tuple[Match, int]] = {}
-    for number, matches in enumerate(single):
-        for match in matches:
-            held = shots.get(match.subject_id)
-            if held is None or match.score > held[0].score:
-                shots[match.subject_id] = (match, number)
-    scores = {
-        name: tuple(
-            next((one.score for one in matches if one.subject_id == name), None)
-            for matches in single
-        )
-        for name in {*shots, *(match.subject_id for match in fused)}
-    }
-    best = {match.subject_id: match for match in fused}
-    for match, _ in shots.values():
-        if match.subject_id not in best or match.score > best[match.subject_id].score:
+    best: dict[str, Match] = {}
+    for match in itertools.chain(fused, *single):
+        held = best.get(match.subject_id)
+        if held is None or match.score > held.score:
             best[match.subject_id] = match
     likenesses = [
-        Likeness(match, shots[name][1], shots[name][0].score, scores[name])
-        if name in shots
-        else Likeness(match, 0, None, scores[name])
+        Likeness(match, tuple(_score_with(name, matches) for matches in single))
         for name, match in best.items()
     ]
     return sorted(likenesses, key=lambda one: -one.match.score)
+
+
+def _score_with(subject_id: str, matches: Iterable[Match]) -> float | None:
+    return next((one.score for one in matches if one.subject_id == subject_id), None)
 
 
 def nearest_other(likeness: Likeness, near: Iterable[Likeness]) -> float | None:
@@ -363,7 +350,7 @@ class Candidacy:
 
 def _draft(task: SegmentTask, one: Candidacy, policy: MatchPolicy) -> SightingDraft:
     appearance, likeness = one.appearance, one.likeness
-    best = clearest(one.stills, likeness.scores, best=likeness.shot)
+    best = clearest(one.stills, likeness.scores)
     shot = appearance.shots[best]
     # Somebody is in view until the picture after the last one that shows them.
     end = task.timeline.end_of(appearance.end)

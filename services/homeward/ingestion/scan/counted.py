@@ -1,4 +1,4 @@
-"""Counting searches that have ended."""
+"""Counting searches."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ _AUTHORISATION = {
 
 class ScanCounting:
     """Counts the searches that have ended, from their records, which are kept for 31 days.
+
+    Of one under way, what it has compared so far is counted, as its candidates are when they are
+    found: or else reviewers who are quick would seem to find too many of them wrong.
 
     Nothing that ends a search has to count it: a sweep does, and states again what a decision on
     its authorisation has changed.
@@ -51,11 +54,10 @@ class ScanCounting:
             if self._stated.get(scan.scan_id) is scan.authorisation.state:
                 continue
             summary = summarise(scan, await self._records.live(scan.scan_id))
+            if figures := figures_of(scan, summary):
+                await self._counts.state(SEARCHES, scan.scan_id, scan.create_time, figures)
             if not summary.state.ended:
                 continue
-            await self._counts.state(
-                SEARCHES, scan.scan_id, scan.create_time, figures_of(scan, summary)
-            )
             self._stated[scan.scan_id] = scan.authorisation.state
             done += 1
         await self._counts.forget_tokens()
@@ -63,20 +65,23 @@ class ScanCounting:
 
 
 def figures_of(scan: Scan, summary: ScanSummary) -> dict[str, float]:
-    """Return what counts of a search that has ended."""
+    """Return what counts of a search: until it has ended, what it has compared alone."""
     counts = summary.counts
     figures: dict[str, float] = {
-        SearchFigure.SEARCHES: 1,
-        SearchFigure.EVERYTHING: int(scan.justification.everything),
-        SearchFigure.REQUESTED_SECONDS: summary.total.total_seconds(),
-        SearchFigure.SEARCHED_SECONDS: summary.searched.total_seconds(),
-        SearchFigure.FOOTAGE: summary.footage_count,
         SearchFigure.FACES: counts.faces,
         SearchFigure.APPEARANCES: counts.appearances,
         SearchFigure.DISCARDED: counts.discarded,
         SearchFigure.INCOMPARABLE: counts.incomparable,
     }
-    authorisation = _AUTHORISATION.get(scan.authorisation.state)
-    if authorisation is not None:
-        figures[authorisation] = 1
+    if summary.state.ended:
+        figures |= {
+            SearchFigure.SEARCHES: 1,
+            SearchFigure.EVERYTHING: int(scan.justification.everything),
+            SearchFigure.REQUESTED_SECONDS: summary.total.total_seconds(),
+            SearchFigure.SEARCHED_SECONDS: summary.searched.total_seconds(),
+            SearchFigure.FOOTAGE: summary.footage_count,
+        }
+        authorisation = _AUTHORISATION.get(scan.authorisation.state)
+        if authorisation is not None:
+            figures[authorisation] = 1
     return {name: value for name, value in figures.items() if value}

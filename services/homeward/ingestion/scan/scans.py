@@ -181,7 +181,7 @@ class Scans:
         for scan in await self._visible(await self._records.find()):
             summary = scan.final or summarise(scan, await self._records.live(scan.scan_id))
             found.append((scan, summary))
-        return sorted(found, key=lambda pair: place(pair[0]))
+        return sorted(found, key=lambda pair: newest_first(pair[0]))
 
     async def cancel(self, scan_id: str) -> tuple[Scan, ScanSummary]:
         """Stop a scan. Segments that a scanner works on end within seconds.
@@ -443,6 +443,6 @@ def not_found(scan_id: str) -> errors.NotFoundError:
     )
 
 
-def place(scan: Scan) -> tuple[float, str]:
-    """Return where a scan is in a list, newest first, which no other scan has."""
+def newest_first(scan: Scan) -> tuple[float, str]:
+    """Return the sort key of a list of scans, newest first; no two scans have the same."""
     return -scan.create_time.timestamp(), scan.scan_id

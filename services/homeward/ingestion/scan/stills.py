@@ -76,21 +76,23 @@ class StillMaker:
             pictures = [one.image for each in views for one in each]
             found = iter(await self._faces.find_everybody(pictures) if pictures else ())
             seen = [
-                told_apart(portrait, _faces(view, found))
+                tell_apart(portrait, _faces(view, found))
                 for portrait, view in zip(portraits, views, strict=True)
             ]
             return await self._executor.run(lambda: list(map(self._images.still, seen)))
 
 
-def told_apart(portrait: Portrait, found: Sequence[Face]) -> Portrait:
-    """Return a portrait with the person's own face and who else is there, as found in it.
+def tell_apart(portrait: Portrait, found: Sequence[Face]) -> Portrait:
+    """Return a portrait with the person's own face and those of the others, as found in it.
 
-    Of two faces right beside each other a search may have made one, as it sees a smaller picture.
-    Somebody who is known to be there and is not found is behind the person. What was taken for a
-    face in the person's hair and is one, is found again, and surer.
+    The first search sees a smaller picture, and may have made one face of two beside each other. A
+    face that it knew for somebody else's is never taken for the person's. Somebody who is known to
+    be near and is not found in the portrait is behind the person, but for what was taken for a face
+    in the person's hair: if that is one, it is found.
     """
-    sure = nearest(portrait.face, [one for one in found if one.detector_score >= SURE])
-    own = sure.box if sure is not None else portrait.face
+    sure = [one for one in found if one.detector_score >= SURE]
+    again = nearest(portrait.face, [one for one in sure if not _is_known_other(portrait, one.box)])
+    own = again.box if again is not None else portrait.face
     counted = [one.box for one in found if _counts(own, one)]
     others = [one for one in counted if bystanders(own, [one])]
     known = [one for one in portrait.others if not is_on_head(own, one)]
@@ -100,6 +102,11 @@ def told_apart(portrait: Portrait, found: Sequence[Face]) -> Portrait:
         others=(*others, *(one for one in known if _is_found(one, others))),
         behind=tuple(one for one in known if not _is_found(one, others)),
     )
+
+
+def _is_known_other(portrait: Portrait, box: Box) -> bool:
+    own = overlap(box, portrait.face)
+    return any(overlap(box, one) > own for one in portrait.others)
 
 
 def _is_found(box: Box, found: Sequence[Box]) -> bool:
@@ -134,23 +141,19 @@ def _counts(own: Box, face: Face) -> bool:
     return face.detector_score >= least
 
 
-def clearest(stills: Sequence[Still], scores: Sequence[float | None], *, best: int) -> int:
+def clearest(stills: Sequence[Still], scores: Sequence[float | None]) -> int:
     """Return the number of the picture that stands for a finding.
 
-    It is the most alike one in which nobody else's face is before or behind the person's own, where
-    one is alike by itself; otherwise the most alike one of all.
+    It is the most alike one in which nobody else's face is before or behind the person's own; if
+    there is none, the most alike one of all; and the first one if none is alike by itself.
 
     Args:
-        stills: Of the pictures of an appearance.
+        stills: Of the pictures of an appearance, of which the first is the best.
         scores: Of each alone, with the subject of the finding; None of those below the threshold.
-        best: Number of the one that is most alike.
     """
-    clear = [
-        (score, -number)
-        for number, (still, score) in enumerate(zip(stills, scores, strict=True))
-        if score is not None and still.covered <= MOST_COVERED
-    ]
-    return -max(clear)[1] if clear else best
+    alike = [(-score, number) for number, score in enumerate(scores) if score is not None]
+    clear = [one for one in alike if stills[one[1]].covered <= MOST_COVERED]
+    return min(clear or alike, default=(0.0, 0))[1]
 
 
 def draft_stills(

@@ -1,4 +1,4 @@
-"""Whether candidates are wrong more often than was promised, as it is now."""
+"""How often candidates were wrong of late, beside what was promised."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from homeward.servicekit.activity import ActivityCounts
 from homeward.servicekit.clock import Clock
 
 DAYS = 30
-"""That are judged together, in UTC, today with them: about what a monthly report tells of."""
+"""How many days are judged together, of UTC and with today: about as many as a monthly report."""
 
 _OPEN = (SightingState.UNREVIEWED, SightingState.INCONCLUSIVE, SightingState.AWAITING_SECOND)
 
 
-async def lately(counts: ActivityCounts, policies: Policies, clock: Clock) -> Comparison:
+async def compare_last_days(counts: ActivityCounts, policies: Policies, clock: Clock) -> Comparison:
     """Return wrong candidates of the last `DAYS` beside what was promised.
 
     Raises:
@@ -40,12 +40,12 @@ async def lately(counts: ActivityCounts, policies: Policies, clock: Clock) -> Co
         candidates.update(day.figures)
     return compare(
         round(sum(day.figures.get(SearchFigure.APPEARANCES, 0) for day in searches)),
-        [_outcomes(figures) for figures in by_policy(candidates).values()],
+        [_outcomes(name, figures) for name, figures in by_policy(candidates).items()],
         in_force=await _in_force(policies),
     )
 
 
-def _outcomes(figures: Mapping[str, float]) -> Outcomes:
+def _outcomes(policy_id: str, figures: Mapping[str, float]) -> Outcomes:
     count = figures.get(CandidateFigure.PROMISED, 0)
     names = (
         CandidateFigure.PROMISED_VALUE,
@@ -57,6 +57,7 @@ def _outcomes(figures: Mapping[str, float]) -> Outcomes:
         open=round(sum(figures.get(state, 0) for state in _OPEN)),
         promised=Interval(*(figures.get(one, 0) / count for one in names)) if count else None,
         promised_count=round(count),
+        policy_id=policy_id,
     )
 
 

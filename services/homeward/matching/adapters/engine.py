@@ -35,8 +35,8 @@ SERVER_BATCH = 500
 their payload are 5 MB of JSON, and a server takes 32 MiB by default."""
 
 MOST_VALUES = 1000
-"""Different values of a field that a server is asked for at most, such as names of reviewers; of
-more, those that most points have."""
+"""Different values of a field, such as names of reviewers, that a server is asked for at most; it
+tells those that most points have. Its strict mode limits this by `max_query_limit`."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -162,7 +162,7 @@ class QdrantEngine:
         if self._fields is None:
             await self.run(collections.index, self.client, collection, fields)
         else:
-            self._fields.index(collection, fields)
+            await self.run(self._fields.index, collection, fields)
 
     async def ids_of(self, collection: str, where: models.Filter | None) -> list[str] | None:
         """Return the ids of all points that fit; None of a server, which filters by itself."""
@@ -180,11 +180,13 @@ class QdrantEngine:
         start: str | None,
     ) -> list[models.Record]:
         """Return the first points that fit, as `KeyedCollection.page` says."""
-        if self._fields is not None:
-            ids = await self.run(
-                self._fields.page, collection, where, size=size, order=order, start=start
-            )
-            return await self.run(self.client.retrieve, collection, ids)
+        if (fields := self._fields) is not None:
+
+            def read() -> list[models.Record]:
+                ids = fields.page(collection, where, size=size, order=order, start=start)
+                return self.client.retrieve(collection, ids)
+
+            return await self.run(read)  # at once: of points that go meanwhile, it would lack some
         points, _ = await self.run(
             self.client.scroll,
             collection,
@@ -219,7 +221,7 @@ class QdrantEngine:
         return frozenset(found)
 
     async def values(self, collection: str, path: str) -> frozenset[str]:
-        """Return the values that an indexed field of words has in any point."""
+        """Return the values of an indexed field of words; of a server, `MOST_VALUES` at most."""
         if self._fields is not None:
             return await self.run(self._fields.values, collection, path)
         answer = await self.run(

@@ -286,7 +286,7 @@ class KeyedCollection:
         return await self.access.read(read)
 
     async def values(self, path: str) -> frozenset[str]:
-        """Return the values that an indexed field of words has in any point."""
+        """Return the values of an indexed field of words; of a server, `MOST_VALUES` at most."""
 
         async def read(target: Target) -> frozenset[str]:
             return await self.access.engine.values(target.collection, path)

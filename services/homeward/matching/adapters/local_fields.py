@@ -86,7 +86,8 @@ class _Indexed:
             self.ids.add(point_id)
             bisect.insort(self.ordered, point_id)
         for path in paths:
-            self.fields[path].note(point_id, list(_values(payload, path)))
+            # Each once: a list may have a value twice.
+            self.fields[path].note(point_id, list(dict.fromkeys(_values(payload, path))))
 
     def take_out(self, point_id: str) -> None:
         if point_id in self.ids:
@@ -264,7 +265,8 @@ def _values(payload: Mapping[str, Any], path: str) -> Iterator[str | float]:
     """Yield the values of a field; times as seconds."""
     name, _, rest = path.partition("[].")
     value = payload.get(name)
-    for each in value if isinstance(value, list) else [value]:
+    # A list is a tuple still in what is about to be written.
+    for each in value if isinstance(value, list | tuple) else [value]:
         if rest and isinstance(each, Mapping):
             yield from _values(each, rest)
         elif each is not None and not rest:

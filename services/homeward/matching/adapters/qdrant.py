@@ -261,11 +261,11 @@ class QdrantSightingIndex(_QdrantIndex):
         return await self._points.count(_where(which))
 
     async def requesters(self) -> frozenset[str]:
-        """Return the names of all who asked for a search that found a sighting."""
+        """Return the names of those who asked for a search that found a sighting."""
         return await self._points.values(_REQUESTERS)
 
     async def reviewers(self) -> frozenset[str]:
-        """Return the names of all whose decision on a sighting counts."""
+        """Return the names of those whose decision on a sighting counts."""
         return await self._points.values(_REVIEWERS)
 
 

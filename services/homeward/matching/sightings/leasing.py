@@ -84,8 +84,10 @@ class SightingLeasing:
         which = await self._scope(query)
         if which is None:
             return HandedOut()
-        judged = await self._written(reviewer, self._kept.index.reviewers)
-        asked = await self._asked_as(reviewer)
+        judged = await self._spellings(reviewer, self._kept.index.reviewers)
+        asked: Collection[str] = ()
+        if self._rules.separate_reviewers:
+            asked = await self._spellings(reviewer, self._kept.index.requesters)
         fitting = replace(
             which,
             but_requesters=asked,
@@ -113,7 +115,7 @@ class SightingLeasing:
                 lease = await self._leases.take(one.sighting_id, reviewer)
                 if lease is None:  # another replica has handed it out since
                     others.add(one.sighting_id)
-                elif (now := await self._as_it_is(one, query, reviewer)) is None:
+                elif (now := await self._as_it_is(one, queue)) is None:
                     await self._leases.give_back(one.sighting_id, reviewer)
                 else:
                     handed.append((now, lease))
@@ -187,40 +189,35 @@ class SightingLeasing:
             reviewers: The reviewer's name, as it is written where they have decided.
         """
         count = await queue.index.count(queue.which)
-        if not reviewers or queue.which.but_reviewers:
+        if queue.which.but_reviewers:
             return count
         # Of what the reviewer has judged, that which no filter tells from what they may judge.
         judged = await queue.index.find(replace(queue.which, reviewers=reviewers))
         return count - sum(not queue.fits(one) for one in judged)
 
-    async def _asked_as(self, reviewer: str) -> Collection[str]:
-        """Return the name of a reviewer who may not judge what they asked for, as it is written."""
-        if not self._rules.separate_reviewers:
-            return ()
-        return await self._written(reviewer, self._kept.index.requesters)
-
     @staticmethod
-    async def _written(
+    async def _spellings(
         reviewer: str, names: Callable[[], Awaitable[Collection[str]]]
     ) -> Collection[str]:
-        """Return how the name of a reviewer is written among others."""
-        return [name for name in await names() if is_same_person(name, reviewer)]
+        """Return the name of a reviewer as it is given, and as it is written among others.
 
-    async def _as_it_is(
-        self, listed: Sighting, query: LeaseQuery, reviewer: str
-    ) -> Sighting | None:
-        """Return a sighting that was leased as it is now; None if it is not to be judged any more.
+        As it is given in any case: of very many names the index does not tell all.
+        """
+        return {reviewer, *(name for name in await names() if is_same_person(name, reviewer))}
 
-        Who held the lease before may have decided after the list was read. The ledger knows of a
-        decision that has not reached the index yet.
+    async def _as_it_is(self, listed: Sighting, queue: ReviewQueue) -> Sighting | None:
+        """Return a sighting that was leased as it is now; None if it is in the queue no more.
+
+        Who held the lease before may have decided after the list was read, or the reviewer's own
+        search has found it too. The ledger knows of what has not reached the index yet.
         """
         async with self._kept.changing:
             now = await self._kept.index.get(listed.sighting_id)
             if now is not None:
                 now = await self._kept.as_decided(now)
-        if now is None or now.state not in query.states or self._kept.is_expired(now):
+        if now is None or now.state not in queue.which.states or self._kept.is_expired(now):
             return None
-        return now if self._may_judge(now, query, reviewer) else None
+        return now if queue.fits(now) else None
 
     def _asked_for(self, sighting: Sighting, reviewer: str) -> bool:
         return self._rules.separate_reviewers and any(

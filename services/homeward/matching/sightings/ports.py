@@ -138,7 +138,10 @@ class SightingIndex(Purgeable, Pinned, Protocol):
         """Return how many sightings fit."""
 
     async def requesters(self) -> frozenset[str]:
-        """Return the names of all who asked for a search that found a sighting."""
+        """Return the names of those who asked for a search that found a sighting.
+
+        Of more than a thousand names, an index may leave out those that the fewest sightings have.
+        """
 
     async def reviewers(self) -> frozenset[str]:
-        """Return the names of all whose decision on a sighting counts."""
+        """Return the names of those whose decision on a sighting counts, as of `requesters`."""

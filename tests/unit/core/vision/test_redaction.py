@@ -227,6 +227,18 @@ def test_the_surroundings_of_the_kept_one_are_coarse() -> None:
     np.testing.assert_array_equal(redacted[body], noise()[body])
 
 
+@pytest.mark.parametrize("x", [385, 235])
+def test_who_looks_over_a_shoulder_of_the_kept_one_is_coarse(x: float) -> None:
+    """Beside the neck, where no detector finds a part of a face; the shoulder below is whole."""
+    missed = Box(x, 215, 40, 50)
+
+    redacted = redact(noise(), OWN, [], surroundings=True)
+
+    assert detail(redacted)[ellipse(missed)].max() < SHARP / 2
+    shoulders = np.s_[345:400, 260:400]
+    np.testing.assert_array_equal(redacted[shoulders], noise()[shoulders])
+
+
 def test_without_a_kept_one_the_whole_picture_is_coarse() -> None:
     assert detail(redact(noise(), None, [], surroundings=True)).max() < SHARP / 2
 

@@ -18,20 +18,20 @@ def match(score: float, who: str = "anna") -> Match:
 
 def test_the_fused_template_decides_where_it_is_the_most_alike() -> None:
     assert combined([match(0.7)], [[match(0.5)], [match(0.6)]]) == [
-        Likeness(match(0.7), 1, 0.6, (0.5, 0.6))
+        Likeness(match(0.7), (0.5, 0.6))
     ]
 
 
 def test_one_picture_decides_where_it_is_the_most_alike() -> None:
-    assert combined([match(0.5)], [[], [match(0.6)]]) == [Likeness(match(0.6), 1, 0.6, (None, 0.6))]
+    assert combined([match(0.5)], [[], [match(0.6)]]) == [Likeness(match(0.6), (None, 0.6))]
 
 
 def test_a_picture_alone_is_enough() -> None:
-    assert combined([], [[], [], [match(0.5)]]) == [Likeness(match(0.5), 2, 0.5, (None, None, 0.5))]
+    assert combined([], [[], [], [match(0.5)]]) == [Likeness(match(0.5), (None, None, 0.5))]
 
 
 def test_the_fused_template_alone_is_enough() -> None:
-    assert combined([match(0.5)], [[], []]) == [Likeness(match(0.5), 0, None, (None, None))]
+    assert combined([match(0.5)], [[], []]) == [Likeness(match(0.5), (None, None))]
 
 
 def test_who_is_like_nobody_is_like_nobody() -> None:
@@ -54,11 +54,11 @@ def test_several_subjects_come_most_alike_first(first: str) -> None:
 def test_the_nearest_other_is_the_most_alike_but_for_oneself(who: str, rival: float) -> None:
     near = combined([match(0.6, "anna"), match(0.5, "bert"), match(0.4, "carl")], [])
 
-    assert nearest_other(Likeness(match(0.6, who), 0, None, ()), near) == rival
+    assert nearest_other(Likeness(match(0.6, who), ()), near) == rival
 
 
 def test_alone_there_is_no_other() -> None:
-    assert nearest_other(Likeness(match(0.6), 0, None, ()), combined([match(0.6)], [])) is None
+    assert nearest_other(Likeness(match(0.6), ()), combined([match(0.6)], [])) is None
 
 
 BOX = Box(100, 100, 40, 50)

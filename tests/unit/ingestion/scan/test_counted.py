@@ -1,4 +1,4 @@
-"""Searches that have ended are counted, whatever breaks off."""
+"""Searches are counted, whatever breaks off."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ class World:
         plan = ScanPlan(recordings=2, segments=1, total=timedelta(seconds=60), complete=True)
         await self.records.put_plan(scan_id, plan, 0)
 
+    async def compare_some(self, scan_id: str = SCAN) -> None:
+        tally = ScanTally(counts=Counts(faces=90, appearances=4, discarded=3))
+        await self.records.put_tally(scan_id, tally, 0)
+
     async def finish(self, scan_id: str = SCAN) -> None:
         tally = ScanTally(
             segments=1,
@@ -45,7 +49,8 @@ class World:
             looked_at=timedelta(seconds=50),
             counts=Counts(faces=400, appearances=9, discarded=8, incomparable=3),
         )
-        await self.records.put_tally(scan_id, tally, 0)
+        before = await self.records.tally(scan_id)
+        await self.records.put_tally(scan_id, tally, before.revision)
 
     async def sweep(self) -> int:
         async def proceed() -> bool:
@@ -88,6 +93,22 @@ async def test_a_search_that_has_ended_is_counted_once(world: World) -> None:
             "incomparable": 3,
         }
     ]
+
+
+async def test_what_a_search_under_way_has_compared_is_counted_as_its_candidates_are(
+    world: World,
+) -> None:
+    await world.create()
+    await world.compare_some()
+    assert await world.sweep() == 0
+
+    assert await world.figures() == [{"faces": 90, "appearances": 4, "discarded": 3}]
+
+    await world.finish()
+    assert await world.sweep() == 1
+
+    [figures] = await world.figures()
+    assert (figures["searches"], figures["appearances"], figures["faces"]) == (1, 9, 400)
 
 
 async def test_a_decision_that_comes_after_the_end_replaces_the_wait_for_it(world: World) -> None:

@@ -143,6 +143,29 @@ async def test_what_was_decided_meanwhile_is_not_handed_out(
     assert names(handed) == ids(recorded[1], recorded[0])
 
 
+async def test_what_the_reviewers_own_search_found_meanwhile_is_not_handed_out(
+    matching: Any,
+    other: UseCases,
+    recorded: list[Sighting],
+    finding: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matching.restart(review_rules=ReviewRules(separate_reviewers=True))
+    find = matching.index.find
+
+    async def then_found_again(which: Any) -> list[Sighting]:
+        found: list[Sighting] = await find(which)
+        monkeypatch.setattr(matching.index, "find", find)
+        await other.recording.record(finding(600, 604, score=0.7, requesters=(ANNE,)))
+        return found
+
+    monkeypatch.setattr(matching.index, "find", then_found_again)
+    handed = await matching.leasing.hand_out(ALL, ANNE, count=3)
+
+    assert names(handed) == ids(recorded[1], recorded[0])
+    assert names(await matching.leasing.hand_out(ALL, BOB, count=3)) == ids(recorded[2])
+
+
 async def test_a_lease_that_was_not_renewed_is_anybodys(
     matching: Any, recorded: list[Sighting]
 ) -> None:
@@ -197,6 +220,29 @@ async def test_what_the_reviewer_has_judged_is_not_counted_as_open(
 
     assert (names(handed), handed.open) == (ids(recorded[0]), 1)
     assert (set(names(all_handed)), all_handed.open) == (set(ids(*recorded[:2])), 2)
+
+
+async def test_the_counts_are_right_where_the_index_leaves_names_out(
+    matching: Any, recorded: list[Sighting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a server does, of more than a thousand."""
+    for name in ("reviewers", "requesters"):
+        monkeypatch.setattr(matching.index, name, nobody)
+    rules = ReviewRules(two_reviewers=True, separate_reviewers=True)
+    two = compose(
+        matching.stores, Choices(shipped=policies.shipped(), review_rules=rules), matching.clock
+    )
+    await decide(two, recorded[2], CONFIRM, ANNE)
+    asked = replace(recorded[1], requesters=(ANNE,))
+    await matching.index.update(asked)
+
+    handed = await two.leasing.hand_out(ALL, ANNE, count=3)
+
+    assert (names(handed), handed.open, handed.own_searches) == (ids(recorded[0]), 1, 1)
+
+
+async def nobody() -> frozenset[str]:
+    return frozenset()
 
 
 async def test_of_many_candidates_few_are_read_to_hand_the_next_ones_out(

@@ -123,7 +123,7 @@ Global___DailyActivity: _TypeAlias = DailyActivity  # noqa: Y015
 
 @_typing.final
 class SearchActivity(_message.Message):
-    """What searches did, added up."""
+    """What searches did, added up. Faces and appearances are those of searches under way too, so far."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
