@@ -56,7 +56,7 @@ from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Templ
 from homeward.matching.servicer import services
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.errors import Reason, invalid_field, unavailable
+from homeward.servicekit.errors import InvalidArgumentError, Reason, invalid_field, unavailable
 from homeward.servicekit.identity.caller import Caller, acting_for
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.paging import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
@@ -483,6 +483,17 @@ def test_the_authoriser_of_an_enrolment_is_whoever_is_stated_else_who_calls(
         details = convert_subjects.details_from(subject, now=clock.now())
 
     assert details.authorised_by == recorded
+
+
+def test_whoever_changes_an_enrolment_does_not_become_its_authoriser(
+    stated: Any, clock: Clock
+) -> None:
+    subject = stated(authorised_by="")
+
+    with acting_for(Caller("Ben Bishop", frozenset())), pytest.raises(InvalidArgumentError) as no:
+        convert_subjects.details_change(subject, ("authorised_by",), now=clock.now())
+
+    assert [one.field for one in no.value.violations] == ["subject.authorised_by"]
 
 
 @pytest.mark.parametrize("days", [-1, 0, 367])

@@ -36,9 +36,11 @@ _SUBJECT_STATES = {
 
 
 def details_from(subject: subject_pb2.Subject, *, now: datetime) -> SubjectDetails:
-    """Return what a caller states about a new subject."""
+    """Return what a caller states about a new subject; unnamed, the authoriser is the caller."""
     blank = SubjectDetails("", "", AgeGroup.ADULT, "", "", now)
-    return _changed(blank, subject, tuple(_DETAIL_FIELDS), now=now)
+    named = subject_pb2.Subject(authorised_by=subject.authorised_by or name_of_caller(""))
+    named.MergeFrom(subject)
+    return _changed(blank, named, tuple(_DETAIL_FIELDS), now=now)
 
 
 def details_change(
@@ -75,11 +77,6 @@ def _review_time(subject: subject_pb2.Subject, now: datetime) -> datetime:
     return review
 
 
-def _authoriser(stated: str) -> str:
-    """Return who authorised an enrolment: as stated, else who makes the call."""
-    return wire.text(stated or name_of_caller(""), "subject.authorised_by", least=1, most=200)
-
-
 _DETAIL_FIELDS: Mapping[str, Callable[[subject_pb2.Subject, datetime], object]] = {
     "case_reference": lambda subject, _: wire.text(
         subject.case_reference, "subject.case_reference", least=1, most=100
@@ -89,7 +86,9 @@ _DETAIL_FIELDS: Mapping[str, Callable[[subject_pb2.Subject, datetime], object]] 
     "legal_basis": lambda subject, _: wire.text(
         subject.legal_basis, "subject.legal_basis", least=1, most=500
     ),
-    "authorised_by": lambda subject, _: _authoriser(subject.authorised_by),
+    "authorised_by": lambda subject, _: wire.text(
+        subject.authorised_by, "subject.authorised_by", least=1, most=200
+    ),
     "review_time": _review_time,
 }
 UPDATABLE_DETAILS = frozenset(_DETAIL_FIELDS)

@@ -103,8 +103,8 @@ class Subject(_message.Message):
     closed.
     """
     authorised_by: _builtins.str
-    """Who authorised it, at most 200 characters. Left out: who makes the call, as the service knows
-    them; required where callers are not checked. Empty once closed.
+    """Who authorised it, at most 200 characters. Left out of a new one: who makes the call, as the
+    service knows them; required where callers are not checked, and in a change. Empty once closed.
     """
     state: Global___Subject.State.ValueType
     """Where it is in its life. Output only."""
