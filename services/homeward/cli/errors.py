@@ -126,7 +126,9 @@ _ADVICE: Mapping[str, str] = {
     "PHOTO_LIMIT": "the subject has as many photographs as help a search",
     "NO_OPEN_SUBJECTS": "enrol somebody with `homeward subject add`",
     "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",
-    "SIGHTING_NOT_CONFIRMED": "first `homeward sighting review ID --confirm`",
+    "SIGHTING_NOT_CONFIRMED": (
+        "look at it; if it shows the person, first `homeward sighting review ID --confirm`"
+    ),
     "SIGHTING_REVIEWED": "`homeward sighting show ID` shows the decision",
     "POLICY_NOT_FOUND": "`homeward policy list` shows the policies",
     "POLICY_EXISTS": "give the policy another version, and add it again",
@@ -212,6 +214,7 @@ FIELD_OPTIONS: Mapping[str, str] = {
     "justification.less_intrusive_means": "--tried",
     "justification.necessity": "--necessity",
     "scope.interval.end_time": "--to",
+    "resume_token": "--after",
     "subject.authorised_by": "--authorised-by",
     "subject.case_reference": "--case",
     "subject.legal_basis": "--basis",
@@ -294,12 +297,13 @@ class CallError(CliError):
         advice: str = "",
         retry_seconds: float | None = None,
     ) -> None:
+        field, colon, what = message.partition(":")
+        option = FIELD_OPTIONS.get(field, "") if reason == "FIELD_INVALID" else ""
         super().__init__(
-            message,
+            f"{option}{colon}{what}" if option else message,
             exit_code=exit_code(status),
             reason=reason,
-            advice=advice
-            or (_option(message) if reason == "FIELD_INVALID" else advise(reason, metadata or {})),
+            advice=advice or (f"correct {option}" if option else advise(reason, metadata or {})),
         )
         self.status = status
         self.retry_seconds = retry_seconds
@@ -368,7 +372,8 @@ def _tell_usage(error: click.ClickException) -> None:
     error.show(shown)
     message = error.format_message()  # has what was typed, which may be the name of a file
     text = shown.getvalue().replace(message, terminal.clean(message))
-    terminal.tell_lines(text.splitlines(), err=True)
+    for line in text.splitlines():
+        terminal.tell(line, err=True)
 
 
 def local_problem(error: OSError) -> CliError:
@@ -388,9 +393,3 @@ def tell(error: CliError, *, about: str = "") -> None:
         terminal.tell(f"reason: {error.reason}", err=True)
     if error.advice:
         terminal.tell(f"advice: {error.advice}", err=True)
-
-
-def _option(message: str) -> str:
-    """Return the option for the field that a message names."""
-    option = FIELD_OPTIONS.get(message.partition(":")[0], "")
-    return f"correct {option}" if option else ""

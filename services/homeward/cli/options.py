@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 from platformdirs import user_config_path
 
-from homeward.cli import terminal
+from homeward.cli import help_text, terminal
 from homeward.cli.connect import Connections, Places
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.render import View
@@ -33,6 +33,8 @@ class Session:
 
 class Command(click.Command):
     """A command with examples."""
+
+    context_class = help_text.Context
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:  # noqa: ANN401 - click's
         super().__init__(*args, **kwargs)

@@ -89,7 +89,8 @@ def _sighting(session: Session, order: Order) -> sighting_pb2.Sighting:
             " be given out",
             exit_code=ExitCode.PRECONDITION,
             reason="SIGHTING_NOT_CONFIRMED",
-            advice=f"first `homeward sighting review {order.sighting_id} --confirm`",
+            advice="look at it; if it shows the person, first"
+            f" `homeward sighting review {order.sighting_id} --confirm`",
         )
     if not (disclosure.is_approved(sighting) or order.unapproved):
         raise CliError(

@@ -26,7 +26,7 @@ def authoriser(session: Session, given: str | None) -> str:
     name = operator_name() if claimed is None else claimed
     # Of an opaque token nothing is claimed, and the service knows the name all the same.
     if shared(name) and claimed != "" and sys.stdin.isatty():
-        return terminal.ask_for("Who authorised the search (name, rank)?")
+        return terminal.ask_for("Who authorised the search (name, rank)")
     if claimed is None:
         _tell_authoriser(name or "nobody named", "the user of this computer")
         return name

@@ -25,11 +25,11 @@ _FEW = 10
 """Below this "1 in N" is told with a decimal."""
 
 
-def sentences(policy_id: str, figures: PolicyFigures) -> list[str]:
-    """Return the error rates of a policy, and warnings about relying on it."""
+def sentences(policy_id: str, figures: PolicyFigures, *, found: bool = False) -> list[str]:
+    """Return the error rates of a policy, and warnings as `warnings` does."""
     lines = [
         f"Policy {policy_id}: {expectation(figures)}",
-        *warnings(policy_id, figures),
+        *warnings(policy_id, figures, found=found),
     ]
     return lines if figures.gallery_size else lines[1:]
 
@@ -55,14 +55,22 @@ def _listed(fpir: ErrorRate) -> str:
     return f"about {one_in(fpir)} strangers ({interval}) becomes a candidate by mistake"
 
 
-def warnings(policy_id: str, figures: PolicyFigures) -> list[str]:
-    """Return warnings about relying on a policy."""
+def warnings(policy_id: str, figures: PolicyFigures, *, found: bool = False) -> list[str]:
+    """Return warnings about relying on a policy.
+
+    Args:
+        policy_id: Of the policy.
+        figures: What it is worth.
+        found: Whether they are of candidates; it may have been approved since these were found.
+    """
     lines = []
     if not figures.approved:
-        lines.append(
-            f"EVALUATION ONLY: policy {policy_id} has not been approved by anybody. Do not act on"
-            " these candidates."
+        when = (
+            "had not been approved by anybody when these candidates were found. Do not act on them."
+            if found
+            else "has not been approved by anybody. Do not act on these candidates."
         )
+        lines.append(f"EVALUATION ONLY: policy {policy_id} {when}")
     if outgrown(figures):
         lines.append(
             f"WARNING: policy {policy_id} was measured with"
@@ -89,7 +97,7 @@ def distinct(scored: Iterable[ScoredMatch]) -> list[str]:
     told: dict[str, list[ScoredMatch]] = {}
     for (policy_id, _), found in groups.items():
         worst = max((one.figures for one in found), key=lambda figures: figures.gallery_size)
-        for line in sentences(policy_id, worst):
+        for line in sentences(policy_id, worst, found=True):
             told.setdefault(line, []).extend(found)
     count = sum(map(len, groups.values()))
     return [

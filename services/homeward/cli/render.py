@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from homeward.cli.terminal import clean
 
 SENTENCE = "A candidate is a lead for a human reviewer, not an identification."
 _SHORTEST_ID = 8
+_TO_THE_MINUTE = re.compile(r".+-\d{8}t\d{4}")
 _LEAST_ROOM = 20
 """Characters beside the name of a property."""
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -103,13 +105,18 @@ def on_terminal() -> bool:
 
 
 def short_ids(ids: Sequence[str]) -> dict[str, str]:
-    """Return each id's beginning, long enough to tell it from the others."""
+    """Return each id's beginning, long enough to tell it from the others.
+
+    Of a recording it has the camera and the minute that it begins, so that it mostly tells it from
+    recordings that are not among `ids` as well.
+    """
     unique = set(ids)
+    shortest = max((found.end() for found in map(_TO_THE_MINUTE.match, unique) if found), default=0)
     longest = max(map(len, unique), default=0)
     length = next(
         (
             length
-            for length in range(_SHORTEST_ID, longest)
+            for length in range(max(shortest, _SHORTEST_ID), longest)
             if len({name[:length] for name in unique}) == len(unique)
         ),
         longest,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 from platformdirs import user_data_path
 
-from homeward.cli import zones
+from homeward.cli import help_text, zones
 
 SERVICES = ("ingestion", "matching", "embedding")
 FORMATS = ("text", "json")
@@ -91,7 +91,8 @@ SHARED: Mapping[str, Callable[[F], F]] = {
         is_eager=True,  # times that stand before it on the line are read by it as well
         callback=_zone_given,
         help="Zone of the times that are shown, and of those that are typed without one, such as"
-        " Europe/London. [default: HOMEWARD_TIMEZONE, else this computer's]",
+        " Europe/London. [default: HOMEWARD_TIMEZONE; without it times are shown in this computer's"
+        " zone, and must be typed with one]",
     ),
     "data": _shared(
         "--data",
@@ -139,6 +140,8 @@ def with_shared(function: F, own: Callable[..., Any]) -> F:
 
 class CarryingGroup(click.Group):
     """A group before whose command the shared options may stand: they are the command's."""
+
+    context_class = help_text.Context
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's
         super().__init__(*args, **kwargs)

@@ -78,7 +78,7 @@ def ask(question: str) -> bool:
     Raises:
         click.Abort: There is none.
     """
-    return click.confirm(clean(question), err=True)  # noqa: TID251 - the one place
+    return click.confirm(_last_line(question, answer=" [y/N]: "), err=True)  # noqa: TID251 - the one place
 
 
 def ask_for(question: str, *, required: bool = True) -> str:
@@ -93,9 +93,23 @@ def ask_for(question: str, *, required: bool = True) -> str:
     """
     empty = None if required else ""
     answer: str = click.prompt(  # noqa: TID251 - the one place
-        clean(question), default=empty, show_default=False, err=True
+        _last_line(question, answer=": "), default=empty, show_default=False, err=True
     )
     return answer.strip()
+
+
+def _last_line(question: str, *, answer: str) -> str:
+    """Print a question on stderr but for its last line, and return that.
+
+    Args:
+        question: What to ask.
+        answer: What click prints behind it, which stays on the line of the last word.
+    """
+    if not sys.stderr.isatty():
+        return clean(question)
+    *lines, last = tables.wrapped(clean(question), width() - len(answer))
+    tell_lines(lines, err=True)
+    return last
 
 
 def draw(sequence: str) -> None:

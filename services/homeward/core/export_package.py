@@ -147,8 +147,8 @@ def _opened(data: bytes, verdict: Verdict) -> dict[str, bytes] | None:
                 verdict.bad(problem)
                 return None
             return {entry.filename: package.read(entry) for entry in package.infolist()}
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
-        verdict.bad(f"The file is not a package, or was cut off or damaged: {error}.")
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError):
+        verdict.bad("The file is not a package, or was changed, cut off or damaged.")
     except (RuntimeError, OverflowError, MemoryError):  # what zipfile raises for encrypted files
         verdict.bad("The file is not a package: something in it is encrypted, or cannot be read.")
     return None

@@ -376,4 +376,4 @@ def test_whoever_removes_footage_is_asked_about_its_sightings_too(
     run([*ADD_FOOTAGE, written(tmp_path, "gate.mp4", b"video")])
     asked = at_a_terminal(monkeypatch, False)
     assert run(["footage", "rm", FOOTAGE[:8]]) == 130
-    assert asked[0].endswith(", and the sightings in them that are not confirmed?")
+    assert asked[0].endswith(", and what was found there and is not confirmed?")

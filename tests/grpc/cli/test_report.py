@@ -137,7 +137,7 @@ def test_a_report_has_the_figures_of_its_days(
     assert (asked.first_date, asked.last_date) == ("2026-10-01", "2026-10-31")
     told = figures(tmp_path)
     assert told["Searches", "searches that have ended"] == "10"
-    assert told["Searches", "footage searched, hours"] == "3.0"
+    assert told["Searches", "footage searched, hours"] == "3.00"
     assert told["Searches", "appearances compared"] == "20000"
     assert told["Candidates", "candidates listed"] == "9"
     assert told["Candidates", "of these, rejected, and erased at once"] == "4"
@@ -145,9 +145,18 @@ def test_a_report_has_the_figures_of_its_days(
     assert told["Retention", "past a deadline"] == "0"
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "report for October 2026" in page
-    assert "2026-10-03: 1.5 hours" in page
+    assert "2026-10-03: 1.50 hours" in page
     days = (tmp_path / "days.csv").read_text(encoding="utf-8-sig").splitlines()
     assert days[1:] == ["2026-10-03,5,1.50,10000", "2026-10-05,5,1.50,10000"]
+
+
+def test_a_few_seconds_of_footage_are_not_told_as_none(served: Served, tmp_path: Path) -> None:
+    for day in served.activity.answer.days:
+        day.searches.searched_duration.FromSeconds(5)
+
+    run(["report", "--month", "2026-10", "-o", str(tmp_path)])
+
+    assert figures(tmp_path)["Searches", "footage searched, hours"] == "under 0.01"
 
 
 def test_the_numbers_of_few_people_are_not_told_unless_asked_for(
@@ -221,6 +230,7 @@ def test_a_period_that_is_covered_whole_does_not(served: Served, tmp_path: Path)
         (("--month", "2026-10", "--year", "2026"), 2, "one of --month and --year"),
         (("--month", "10/2026"), 2, "write it like 2026-11"),
         (("--year", "2099"), 2, "2099 has not begun"),
+        (("--month", "2026-08"), 2, "nothing is known of August 2026"),
     ],
 )
 def test_a_period_that_is_none_is_refused(  # noqa: PLR0917 - pytest names them

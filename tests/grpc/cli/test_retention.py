@@ -71,7 +71,7 @@ def test_retention_tells_the_encryption_of_each_bucket(
 
     told = " ".join(capsys.readouterr().out.split())
     assert "AES256: homeward-footage, homeward-evidence" in told
-    assert "none that the store tells: homeward-subjects" in told
+    assert "the store reports none: homeward-subjects" in told
 
 
 def test_retention_tells_what_the_store_removed_by_itself(
@@ -84,7 +84,7 @@ def test_retention_tells_what_the_store_removed_by_itself(
 
     assert run(["retention"]) == 0
 
-    assert "2 (of which by the store itself: 1), 0 under way" in capsys.readouterr().out
+    assert "2 (of which by the store itself: 1); being removed now: 0" in capsys.readouterr().out
 
 
 def test_retention_counts_removals_that_are_too_many_to_be_listed(
@@ -97,7 +97,9 @@ def test_retention_counts_removals_that_are_too_many_to_be_listed(
 
     assert run(["retention"]) == 0
 
-    assert "12000 (of which by the store itself: 3), 1 under way" in capsys.readouterr().out
+    assert (
+        "12000 (of which by the store itself: 3); being removed now: 1" in capsys.readouterr().out
+    )
 
 
 def test_retention_tells_since_when_recordings_are_counted(

@@ -244,7 +244,7 @@ def test_a_sighting_that_nobody_answers_for_says_so(
     assert run(["sighting", "show", SIGHTING]) == 0
     told = capsys.readouterr().out
     assert "0.450 (yunet-sface/1, NOT approved)" in told
-    assert "EVALUATION ONLY: policy yunet-sface/1 has not been approved by anybody" in told
+    assert "EVALUATION ONLY: policy yunet-sface/1 had not been approved by anybody" in told
 
 
 @pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])

@@ -385,7 +385,7 @@ def test_the_token_of_a_shared_account_names_nobody_and_is_asked_about(
 
     assert run([*ADD_SUBJECT, written(tmp_path, "a.jpg", b"a")]) == 0
 
-    assert asked == ["Who authorised the search (name, rank)?"]
+    assert asked == ["Who authorised the search (name, rank)"]
     assert homeward.subjects.requests[0].subject.authorised_by == "DI Example"
 
 

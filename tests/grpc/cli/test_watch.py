@@ -99,11 +99,13 @@ def test_changes_are_printed_a_line_each(
 
     assert run(["watch", "--once", "--subject", ANNA]) == 0
 
-    lines = capsys.readouterr().out.splitlines()
+    told = capsys.readouterr()
+    lines = told.out.splitlines()
     words = ["new candidate", "found again", "awaiting second", "confirmed", "erased"]
     assert [line.split("  ")[1] for line in lines] == words
     assert ["gate" in line and "0.612" in line for line in lines] == [True] * 4 + [False]
     assert list(homeward.sightings.watched[0].subject_ids) == [ANNA]
+    assert f"No more changes now. `homeward watch --subject {ANNA} --after f-5` goes" in told.err
 
 
 def test_json_is_a_line_a_change_and_a_token_to_go_on(

@@ -129,6 +129,7 @@ def test_a_field_is_told_by_the_option_that_sets_it() -> None:
         status="INVALID_ARGUMENT",
         reason="FIELD_INVALID",
     )
+    assert refused.message == "--until: must be in the future"
     assert refused.advice == "correct --until"
     assert set(errors.FIELD_OPTIONS.values()) - options(app) == set()
 

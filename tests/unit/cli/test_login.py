@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from homeward.cli import options
+from homeward.cli import options, zones
 from homeward.cli.__main__ import run
 from homeward.cli.commands import login as login_module
 from homeward.cli.errors import ExitCode
@@ -43,6 +43,7 @@ def homeward(
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOMEWARD_DATA", str(tmp_path / "no stack"))
     monkeypatch.setattr(options, "user_config_path", lambda _: tmp_path)
+    monkeypatch.setattr(zones, "user_config_path", lambda _: tmp_path)
     monkeypatch.setattr(login_module.time, "sleep", lambda _: None)
 
     def command(*arguments: str) -> tuple[int, str, str]:

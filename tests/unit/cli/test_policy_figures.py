@@ -88,6 +88,11 @@ def test_a_policy_that_nobody_approved_is_warned_of() -> None:
     assert policy_figures.warnings("p/1", worth(approved=False))[0].startswith("EVALUATION ONLY")
 
 
+def test_candidates_that_were_found_before_an_approval_are_not_told_as_if_there_was_none() -> None:
+    told = policy_figures.warnings("p/1", worth(approved=False), found=True)
+    assert "policy p/1 had not been approved by anybody when these candidates were found" in told[0]
+
+
 def test_nothing_is_expected_when_nobody_is_enrolled() -> None:
     assert policy_figures.sentences("p/1", worth(enrolled=0)) == []
 

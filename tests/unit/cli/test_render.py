@@ -46,6 +46,11 @@ def test_ids_are_short_on_a_terminal_and_full_in_a_pipe(monkeypatch: pytest.Monk
     assert View("text").ids([name]) == {name: "3f2a91c0"}
 
 
+def test_the_short_id_of_a_recording_has_its_camera_and_minute() -> None:
+    name = "stage-20261120t115500000000z-8b41e96f04cb7ffb"
+    assert render.short_ids([name]) == {name: "stage-20261120t1155"}
+
+
 def test_short_ids_are_long_enough_to_tell_them_apart() -> None:
     assert render.short_ids(["0123456789a", "0123456789b", "0123456789b"]) == {
         "0123456789a": "0123456789a",

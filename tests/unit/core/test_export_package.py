@@ -262,10 +262,16 @@ ALTERATIONS: dict[str, tuple[Callable[[], bytes], str]] = {
     "it is compressed": (lambda: zipped(*files().items(), packed=True), "is compressed"),
     "a size is a lie": (lying_about_its_size, "larger than a package's"),
     "a name differs inside": (local_name_changed, "is not a package"),
-    "it is cut off": (lambda: package_of(files())[:-40], "is not a package, or was cut off"),
+    "it is cut off": (
+        lambda: package_of(files())[:-40],
+        "is not a package, or was changed, cut off or damaged",
+    ),
     "its beginning is cut off": (lambda: package_of(files())[40:], ""),
-    "it is empty": (lambda: b"", "is not a package, or was cut off"),
-    "it is something else": (lambda: b"%PDF-1.7", "is not a package, or was cut off"),
+    "it is empty": (lambda: b"", "is not a package, or was changed, cut off or damaged"),
+    "it is something else": (
+        lambda: b"%PDF-1.7",
+        "is not a package, or was changed, cut off or damaged",
+    ),
     "something stands before it": (lambda: b"MZ" + package_of(files()), "bytes that belong"),
     "something stands behind it": (lambda: package_of(files()) + b"x", ""),
     "it has a comment": (

@@ -238,7 +238,7 @@ def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None
         f"{each.file_name} ({each.camera_id}, {times.shown(each.start_time)})"
         for each in recordings
     )
-    theirs = "the sightings in them that are not confirmed"
+    theirs = "what was found there and is not confirmed"
     confirm(f"Remove {named}, and {theirs}?", yes=yes)
     for each in recordings:
         stub.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=each.footage_id))
@@ -270,7 +270,7 @@ def _starts(
     if pattern is None:
         if len(starts) != len(files):
             raise click.UsageError(
-                f"{len(files)} files need {len(files)} times --start, in their order; "
+                f"{len(files)} files need --start {len(files)} times, in the order of the files; "
                 "or --start-from-name"
             )
         return lambda number, _: starts[number]

@@ -336,7 +336,9 @@ def _follow(
     source: FromFolder | FromBucket, intake: Intake, *, once: bool, every: timedelta
 ) -> None:
     if not once:
-        terminal.tell("Watching; Ctrl-C ends it.", err=True)
+        rest = times.span(source.settles_in.total_seconds())
+        taken = f" A file is taken in once it has not changed for {rest}."
+        terminal.tell("Watching; Ctrl-C ends it." + taken * bool(source.settles_in), err=True)
     failures, began = 0, intake.clock()
     while True:
         settled = intake.clock() - began >= source.settles_in.total_seconds()

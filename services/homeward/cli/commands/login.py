@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from homeward.cli import times
 from homeward.cli.connect import Places, Target
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.login_token import ORIGIN, client_of, issuer_of, login_of
@@ -222,4 +223,4 @@ def _until(until: datetime | None, *, renewed: bool) -> str:
     if until is None:
         return "nobody says"
     over = " (OVER)" if until <= datetime.now(UTC) else ""
-    return f"{until:%Y-%m-%dT%H:%M:%SZ}{over}" + (", then renewed" if renewed else "")
+    return f"{times.shown_instant(until)}{over}" + (", then renewed" if renewed else "")

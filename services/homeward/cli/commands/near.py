@@ -98,7 +98,8 @@ def near(
             f"sighting {sighting.sighting_id} is not confirmed; only around a confirmed sighting"
             " are further recordings looked for",
             exit_code=ExitCode.PRECONDITION,
-            advice=f"first `homeward sighting review {sighting.sighting_id} --confirm`",
+            advice="look at it; if it shows the person, first"
+            f" `homeward sighting review {sighting.sighting_id} --confirm`",
         )
     reach = Reach(within, kmh)
     found, unplaced = _around(session, sighting, reach)
@@ -222,7 +223,7 @@ def _tell(session: Session, sighting: sighting_pb2.Sighting, reach: Reach, aroun
     say(
         f"Recordings from {within} before the sighting to {within} after it, of camera"
         f" {sighting.camera_id} and of"
-        f" cameras that a person can reach in that time at {reach.kmh:g} km/h in a straight line:"
+        f" cameras that a person can reach in that time at {reach.kmh:g} km/h in a straight line."
     )
     if found:
         say("These have not been searched for this person yet:")

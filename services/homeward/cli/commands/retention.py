@@ -109,7 +109,7 @@ def _show(
                 "recordings removed in 7 days",
                 f"{erased}"
                 + f" (of which by the store itself: {by_store})" * bool(by_store)
-                + f", {len(under_way)} under way",
+                + f"; being removed now: {len(under_way)}",
             ),
             ("recordings counted", _counted(footage)),
             (
@@ -123,7 +123,7 @@ def _show(
 
 def _counted(footage: footage_service_pb2.GetRetentionReportResponse) -> str:
     if not footage.HasField("count_time"):
-        return "for this report"
+        return "now, for this report"
     since = f"at {times.shown(footage.count_time)} or later"
     changed = (
         f"; of {footage.uncounted_days} days of cameras more has come or gone since"
@@ -145,5 +145,5 @@ def _lifecycle(span: retention_pb2.LifecycleSpan) -> str:
 def _encryption(buckets: Sequence[retention_pb2.BucketEncryption]) -> str:
     by_algorithm: dict[str, list[str]] = {}
     for one in buckets:
-        by_algorithm.setdefault(one.algorithm or "none that the store tells", []).append(one.bucket)
+        by_algorithm.setdefault(one.algorithm or "the store reports none", []).append(one.bucket)
     return "; ".join(f"{name}: {', '.join(found)}" for name, found in by_algorithm.items())

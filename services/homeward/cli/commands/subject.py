@@ -232,8 +232,8 @@ def update(
 def close(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
     """End the search for a person who was found, or is no longer looked for.
 
-    Photographs, templates, sightings and personal data are erased; a shell with the id and the
-    dates remains. What became of the data is printed, store by store.
+    Photographs, templates, sightings and personal data are erased; only the id and the
+    dates remain. What became of the data is printed, store by store.
     """
     closing = _get(session, subject_id)
     _tell_confirmed(session, closing.subject_id)

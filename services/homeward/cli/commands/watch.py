@@ -29,6 +29,7 @@ _TO_BEGIN_AGAIN = (
 
 _ENDED = "Ended."
 _TO_GO_ON = "Ended. `homeward watch {words}` goes on from here; nothing is missed."
+_NO_MORE = "No more changes now. `homeward watch {words}` goes on from here."
 _DELIVERS_ON = (
     "Ended. Start it again with the same --state within 31 days: it goes on where it was, and no"
     " event is left out."
@@ -142,11 +143,14 @@ def _print(
     if not (session.view.json or once):
         terminal.tell("Watching; Ctrl-C ends it. A candidate is a lead for a reviewer.", err=True)
 
+    def words() -> str:
+        same = [word for one in request.subject_ids for word in ("--subject", one)]
+        return " ".join([*same, "--after", place])
+
     def how_to_go_on() -> str:
         if session.view.json and place:
             terminal.tell_own(line_text(watching.Response(resume_token=place)))
-        same = [word for one in request.subject_ids for word in ("--subject", one)]
-        return _TO_GO_ON.format(words=" ".join([*same, "--after", place])) if place else _ENDED
+        return _TO_GO_ON.format(words=words()) if place else _ENDED
 
     with until_stopped(how_to_go_on), closing(watching.changes(stub, request)) as changes:
         for response in changes:
@@ -154,6 +158,8 @@ def _print(
                 _tell(session, response)
             place = response.resume_token  # once it is told: a change may come twice, but not never
             if once and not response.change:
+                if not session.view.json:
+                    terminal.tell(_NO_MORE.format(words=words()), err=True)
                 return
 
 

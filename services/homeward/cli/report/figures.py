@@ -153,10 +153,10 @@ def _searches(searches: SearchActivity, trail: TrailTally) -> list[Figure]:
         Figure(
             name,
             "footage asked for, hours",
-            f"{asked:,.1f}".replace(",", "\u202f"),
+            _hours(asked),
             "counted once for each search",
         ),
-        Figure(name, "footage searched, hours", f"{done:,.1f}".replace(",", "\u202f")),
+        Figure(name, "footage searched, hours", _hours(done)),
         Figure(name, "recordings in these searches", count(searches.footage_count)),
         Figure(
             name,
@@ -310,6 +310,12 @@ def _days(evidence: Evidence) -> list[Day]:
         hours = times.seconds(added.searched_duration) / 3600
         found.append(Day(name, added.search_count, hours, added.appearance_count))
     return found
+
+
+def _hours(hours: float) -> str:
+    """Return hours to read; never 0 of a few seconds."""
+    told = f"{hours:,.2f}".replace(",", "\u202f")
+    return "under 0.01" if hours and not float(f"{hours:.2f}") else told
 
 
 def _alarms(

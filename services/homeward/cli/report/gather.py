@@ -51,7 +51,9 @@ def read_evidence(session: Session, period: Period, *, exact: bool) -> Evidence:
     )
     trail = tally(audit_trail.listed(audit, request))
     held, problems = _retention(session)
-    missing = list(_missing(period, now, activity, trail, _first_event(audit)))
+    first_event = _first_event(audit)
+    _refuse_unknown(period, activity, first_event)
+    missing = list(_missing(period, now, activity, trail, first_event))
     return Evidence(
         period=period,
         days=activity.days,
@@ -62,6 +64,24 @@ def read_evidence(session: Session, period: Period, *, exact: bool) -> Evidence:
         promised=_promised(session),
         exact=exact,
     )
+
+
+def _refuse_unknown(
+    period: Period, activity: GetActivityReportResponse, first_event: datetime | None
+) -> None:
+    """Refuse a period of which nothing is known: each of its figures would be 0, and untrue.
+
+    Raises:
+        CliError: Counting and the audit trail both begin after it.
+    """
+    since = activity.counted_since_time.ToDatetime(UTC)  # 1970 while nothing is counted
+    begin = min(since, first_event) if first_event else since
+    if begin >= period.end:
+        raise CliError(
+            f"nothing is known of {period.name}: what is on record here begins at {_told(begin)}",
+            advice="ask for a period that ends after that",
+            exit_code=ExitCode.USAGE,
+        )
 
 
 def _first_event(audit: AuditServiceStub) -> datetime | None:
@@ -119,8 +139,8 @@ def _missing(
     ended = sum(one.searches.search_count for one in activity.days)
     if len(trail.searches) > ended:
         yield (
-            f"Of {len(trail.searches)} searches asked for, {len(trail.searches) - ended} have not"
-            " ended or are not counted yet: a search is counted within ten minutes of its end."
+            f"Searches asked for: {len(trail.searches)}; of these, not ended or not counted yet:"
+            f" {len(trail.searches) - ended}. A search is counted within ten minutes of its end."
         )
 
 

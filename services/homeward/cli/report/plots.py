@@ -81,7 +81,7 @@ def bars(report: Report) -> Bars:
                 width=step * 0.76,
                 height=height,
                 label=label,
-                title=f"{name}: {hours.get(name, 0):.1f} hours",
+                title=f"{name}: {hours.get(name, 0):.2f} hours",
             )
         )
     lines = [(BARS_HEIGHT - _FOOT - share * room, f"{highest * share:g}") for share in (0, 0.5, 1)]

@@ -113,7 +113,7 @@ def _warnings(evidence: Evidence) -> list[str]:
         return []
     known = {sighting.subject_id: evidence.subject} if evidence.subject else {}
     return [
-        *policy_figures.warnings(sighting.policy_id, sighting.figures),
+        *policy_figures.warnings(sighting.policy_id, sighting.figures, found=True),
         *caveats.beside([sighting], known),
     ]
 

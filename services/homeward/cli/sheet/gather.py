@@ -277,7 +277,7 @@ def _warnings(
     """Return why the error rates may not hold, or nobody may act on a candidate."""
     known = {subject.subject_id: subject}
     figures = [(one.policy_id, one.figures) for one in sightings if one.HasField("figures")]
-    lines = [line for one in figures for line in policy_figures.warnings(*one)]
+    lines = [line for one in figures for line in policy_figures.warnings(*one, found=True)]
     lines += caveats.beside(sightings, known) or caveats.of_subjects([subject], in_force)
     return list(dict.fromkeys(lines))
 

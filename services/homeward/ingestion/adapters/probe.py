@@ -290,7 +290,7 @@ def _findings(facts: Facts, timeline: Timeline, steps: Steps, rate: float) -> li
     if steps.outliers:
         tell(
             FootageProblem.TIMES_IGNORED,
-            f"{steps.outliers} of its pictures have impossible times, which are ignored",
+            f"impossible times of its pictures: {steps.outliers}; they are ignored",
         )
     if not np.any(timeline.pts != UNKNOWN) and not np.any(timeline.dts != UNKNOWN):
         stated = "as the pictures state" if facts.rate else "since nothing states another rate"

@@ -303,7 +303,8 @@ class FootageUploads:
             return held
         raise errors.AlreadyExistsError(
             f"this file is held as footage {held.footage_id}, of camera {held.header.camera_id}"
-            f" from {held.header.start_time.isoformat()}; remove that first if it was wrong",
+            f" from {held.header.start_time:%Y-%m-%d %H:%M:%S} UTC; remove that first if it was"
+            " wrong",
             reason=errors.Reason.FOOTAGE_EXISTS_ELSEWHERE,
             metadata={
                 "footage_id": held.footage_id,

@@ -15,10 +15,10 @@ def require_justified(scope: ScanScope, why: Justification, rules: ScanRules) ->
     """
     missing = missing_targets(scope)
     if rules.targeted and missing and not why.everything:
-        lacking = ", ".join(_NAMES[one] for one in missing)
+        lacking = "; ".join(_NAMES[one] for one in missing)
         raise errors.InvalidArgumentError(
-            f"the scan is not targeted, because its scope does not name {lacking}; if it has to"
-            " search everything, it must state why",
+            f"this service searches only what is named, and this scan does not name: {lacking}. If"
+            " it has to search everything, it must state why",
             reason=errors.Reason.SCAN_NOT_TARGETED,
             metadata={"missing": ",".join(missing)},
         )

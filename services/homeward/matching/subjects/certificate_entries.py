@@ -63,6 +63,6 @@ def in_ids(data: DataClass, count: int, *, now: datetime, repeated: bool) -> Era
         count,
         ErasureOutcome.PENDING,
         "only ids that lead to nothing any more, and nothing of where or when anybody was seen;"
-        f" they are removed with what has them, by {until:%Y-%m-%d %H:%M} UTC",
+        f" they are removed with the records that have them, by {until:%Y-%m-%d %H:%M} UTC",
     )
     return replace(pending, until=until)

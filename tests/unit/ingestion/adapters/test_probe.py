@@ -408,7 +408,7 @@ def test_a_recording_with_an_impossible_time_tells_that_it_is_ignored() -> None:
     assert findings(described(facts(), stamped(wild, STEADY))) == [
         (
             FootageProblem.TIMES_IGNORED,
-            "1 of its pictures have impossible times, which are ignored",
+            "impossible times of its pictures: 1; they are ignored",
         )
     ]
 
