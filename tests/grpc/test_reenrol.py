@@ -657,7 +657,7 @@ def dying(call: Any, left: list[int]) -> Any:
     return counted
 
 
-STEPS = 28
+STEPS = 31
 """More than a run of `killed` takes: calls of Qdrant, and writes of which collection is in use."""
 
 
