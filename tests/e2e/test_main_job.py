@@ -123,7 +123,7 @@ def test_the_same_file_under_another_start_is_refused(
         "footage", "add", str(street.footage), "--camera", "street",
         "--start", "2026-03-05T10:00:00Z", code=6,
     )  # fmt: skip
-    assert "2026-03-04T10:00:00" in refused.err
+    assert "2026-03-04 10:00:00 UTC" in refused.err
 
 
 def test_what_was_found_in_evaluation_mode_is_given_out_only_marked(

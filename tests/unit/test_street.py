@@ -219,7 +219,7 @@ def test_streets_to_decide_on_show_nobody_that_streets_to_choose_on_show() -> No
     assert {one.half for one in SETS["development"]} == {0}
     assert {one.half for one in SETS["held_out"]} == {1}
     assert {one.half for one in SETS["groups"] if one.seed <= 406} == {0}
-    assert len({one.seed for streets in SETS.values() for one in streets}) == 8 + 8 + 12
+    assert len({one.seed for streets in SETS.values() for one in streets}) == 8 + 8 + 12 + 12
 
 
 def test_too_few_people_are_told(faces: Path, tmp_path: Path) -> None:
