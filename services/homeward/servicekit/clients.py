@@ -213,8 +213,14 @@ async def while_alive(
         while not (await asyncio.wait([answer], timeout=0 if missed else ALIVE_EVERY_SECONDS))[0]:
             missed = missed + 1 if await hangs(channel) else 0
             if missed == ALIVE_MISSES and not answer.done():
-                advice = "it hangs: see its log, and start it anew"
-                raise errors.unavailable(component, address, advice, since=began, waited=True)
+                raise errors.unavailable(
+                    component,
+                    address,
+                    "see its log, and start it anew",
+                    fact="it hangs",
+                    since=began,
+                    waited=True,
+                )
         return await answer
     finally:
         answer.cancel()

@@ -219,6 +219,7 @@ def unavailable(
     address: str,
     advice: str,
     *,
+    fact: str = "",
     since: datetime | None = None,
     waited: bool = False,
 ) -> UnavailableError:
@@ -228,6 +229,7 @@ def unavailable(
         component: Its name, such as `NATS`.
         address: Where it should be.
         advice: What the operator does about it.
+        fact: What is known of why, which callers are told too.
         since: When it was first found not to answer, if that is known; in UTC.
         waited: As of `UnavailableError`.
     """
@@ -236,7 +238,7 @@ def unavailable(
     if since:
         metadata["since_time"] = since.isoformat(timespec="seconds")
     return UnavailableError(
-        f"{component} does not answer at {address}{when}",
+        f"{component} does not answer at {address}{when}{fact and f': {fact}'}",
         reason=Reason.COMPONENT_UNAVAILABLE,
         metadata=metadata,
         waited=waited,
