@@ -123,7 +123,7 @@ def page_by(
 def _place_after(after: str, items: Sequence[T], key: Callable[[T], Place]) -> int:
     try:
         return bisect.bisect_right(items, tuple(json.loads(after)), key=key)
-    except (ValueError, TypeError) as error:  # no place, or one of another list
+    except (ValueError, TypeError, RecursionError) as error:  # no place, or one of another list
         raise invalid_token() from error
 
 
@@ -141,7 +141,7 @@ def _digest(request: ListRequest) -> str:
 def _decode(token: str, digest: str) -> str:
     try:
         after, of = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, RecursionError, binascii.Error):
         after, of = "", ""
     if of != digest or not isinstance(after, str) or not after:
         raise invalid_token()

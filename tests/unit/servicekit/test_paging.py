@@ -110,6 +110,7 @@ def test_the_token_of_another_list_is_refused() -> None:
         token_of([1]),
         token_of(["1", "digest", 2]),
         token_of({"a": 1, "b": 2}),
+        base64.urlsafe_b64encode(b"[" * 100_000).decode(),
     ],
 )
 def test_a_token_that_no_list_gave_is_refused(token: str) -> None:
@@ -160,7 +161,9 @@ def test_the_last_page_by_places_has_no_token(count: int, following: bool) -> No
     assert bool(token) is following
 
 
-@pytest.mark.parametrize("place", ["no JSON", "7", "null", '["text", 1]', '[[1], ""]'])
+@pytest.mark.parametrize(
+    "place", ["no JSON", "7", "null", '["text", 1]', '[[1], ""]', "[" * 100_000]
+)
 def test_a_token_of_no_place_in_a_list_by_places_is_refused(place: str) -> None:
     digest = digest_of(next_token(ListSubjectsRequest()))
 

@@ -201,7 +201,7 @@ def cursor_from(place: str) -> SightingCursor | None:
     try:
         score, *names = json.loads(place)
         return SightingCursor(float(score), tuple(wire.uuid_text(name, "") for name in names))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError, InvalidArgumentError) as error:
         raise invalid_token() from error
 
 
