@@ -70,6 +70,15 @@ _NO_POLICY = (
 )
 """Where no policy can be approved: none was measured with the model in use."""
 
+
+def confirm_first(sighting_id: str) -> str:
+    """Return the advice about a sighting that nobody has confirmed."""
+    return (
+        f"look at it; if it shows the person, first `homeward sighting review {sighting_id}"
+        " --confirm`"
+    )
+
+
 _ADVICE: Mapping[str, str] = {
     "PAGE_TOKEN_INVALID": "run the command again",
     "ETAG_MISMATCH": "look at it again, then repeat the change if it is still right",
@@ -126,9 +135,7 @@ _ADVICE: Mapping[str, str] = {
     "PHOTO_LIMIT": "the subject has as many photographs as help a search",
     "NO_OPEN_SUBJECTS": "enrol somebody with `homeward subject add`",
     "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",
-    "SIGHTING_NOT_CONFIRMED": (
-        "look at it; if it shows the person, first `homeward sighting review ID --confirm`"
-    ),
+    "SIGHTING_NOT_CONFIRMED": confirm_first("ID"),
     "SIGHTING_REVIEWED": "`homeward sighting show ID` shows the decision",
     "POLICY_NOT_FOUND": "`homeward policy list` shows the policies",
     "POLICY_EXISTS": "give the policy another version, and add it again",

@@ -13,7 +13,7 @@ from homeward.api.matching.v1 import export_service_pb2, sighting_pb2, sighting_
 from homeward.api.matching.v1.export_service_pb2_grpc import ExportServiceStub
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.cli import clips, disclosure, reviews, times
-from homeward.cli.errors import CallError, CliError, ExitCode, tell
+from homeward.cli.errors import CallError, CliError, ExitCode, confirm_first, tell
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.options import Session
 
@@ -89,8 +89,7 @@ def _sighting(session: Session, order: Order) -> sighting_pb2.Sighting:
             " be given out",
             exit_code=ExitCode.PRECONDITION,
             reason="SIGHTING_NOT_CONFIRMED",
-            advice="look at it; if it shows the person, first"
-            f" `homeward sighting review {order.sighting_id} --confirm`",
+            advice=confirm_first(order.sighting_id),
         )
     if not (disclosure.is_approved(sighting) or order.unapproved):
         raise CliError(

@@ -46,7 +46,7 @@ def of_policy(policy_id: str, figure: str) -> str:
 def by_policy(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """Return the figures of each policy, by their own names, in the order of the policies' ids."""
     found: dict[str, dict[str, float]] = {}
-    for name, value in sorted(figures.items()):
+    for name, value in figures.items():
         policy_id, figure = policy_and_figure(name)
         found.setdefault(policy_id, {})[figure] = value
     return dict(sorted(found.items()))

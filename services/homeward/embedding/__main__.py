@@ -27,7 +27,7 @@ async def serve(settings: EmbeddingSettings) -> None:
     # Before the port is bound: who can connect finds models that have answered once.
     pack = load_configured(settings)
     tell_model(pack.model, threads=settings.inference_threads)
-    give_back_freed_memory()  # loading models leaves 60 MB or more of it
+    give_back_freed_memory()  # loading models leaves 40 MB of it
     # Each call has a thread already; OpenCV's own would contend with them.
     cv2.setNumThreads(1)
     async with AsyncExitStack() as stack:

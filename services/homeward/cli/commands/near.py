@@ -25,7 +25,7 @@ from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import authorisation, completing, nearby, times
-from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.errors import CliError, ExitCode, confirm_first
 from homeward.cli.ids import full_sighting_id
 from homeward.cli.nearby import Reach, Unsearched
 from homeward.cli.options import Command, Session, connected, operator_name
@@ -98,8 +98,7 @@ def near(
             f"sighting {sighting.sighting_id} is not confirmed; only around a confirmed sighting"
             " are further recordings looked for",
             exit_code=ExitCode.PRECONDITION,
-            advice="look at it; if it shows the person, first"
-            f" `homeward sighting review {sighting.sighting_id} --confirm`",
+            advice=confirm_first(sighting.sighting_id),
         )
     reach = Reach(within, kmh)
     found, unplaced = _around(session, sighting, reach)

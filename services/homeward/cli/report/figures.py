@@ -153,10 +153,10 @@ def _searches(searches: SearchActivity, trail: TrailTally) -> list[Figure]:
         Figure(
             name,
             "footage asked for, hours",
-            _hours(asked),
+            hours_text(asked),
             "counted once for each search",
         ),
-        Figure(name, "footage searched, hours", _hours(done)),
+        Figure(name, "footage searched, hours", hours_text(done)),
         Figure(name, "recordings in these searches", count(searches.footage_count)),
         Figure(
             name,
@@ -312,7 +312,7 @@ def _days(evidence: Evidence) -> list[Day]:
     return found
 
 
-def _hours(hours: float) -> str:
+def hours_text(hours: float) -> str:
     """Return hours to read; never 0 of a few seconds."""
     told = f"{hours:,.2f}".replace(",", "\u202f")
     return "under 0.01" if hours and not float(f"{hours:.2f}") else told

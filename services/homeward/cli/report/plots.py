@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from homeward.cli.report.figures import Report
+from homeward.cli.report.figures import Report, hours_text
 from homeward.cli.report.period import Period
 from homeward.core.promise import Comparison, Interval
 
@@ -81,7 +81,7 @@ def bars(report: Report) -> Bars:
                 width=step * 0.76,
                 height=height,
                 label=label,
-                title=f"{name}: {hours.get(name, 0):.2f} hours",
+                title=f"{name}: {hours_text(hours.get(name, 0))} hours",
             )
         )
     lines = [(BARS_HEIGHT - _FOOT - share * room, f"{highest * share:g}") for share in (0, 0.5, 1)]

@@ -132,7 +132,8 @@ class LocalFields:
         Raises:
             ValueError: The collection is not found.
         """
-        return len(self._fitting(self._loaded(collection), where))
+        held = self._loaded(collection)
+        return len(_fitting(held, where, held.ids))
 
     def existing(self, collection: str, point_ids: Iterable[str]) -> frozenset[str]:
         """Return which of the points are there.
@@ -164,7 +165,7 @@ class LocalFields:
             ValueError: The collection is not found.
         """
         held = self._loaded(collection)
-        fitting = self._fitting(held, where)
+        fitting = _fitting(held, where, held.ids)
         if order is not None:
             known, most = held.fields[order.key], order.start_from
             assert most is None or isinstance(most, float), "nothing is ordered by time"
@@ -201,9 +202,6 @@ class LocalFields:
         """Let go of a collection that was removed, or of which anything may have been removed."""
         self._collections.pop(collection, None)
 
-    def _fitting(self, held: _Indexed, where: models.Filter | None) -> set[str]:
-        return held.ids if where is None else _fitting(held, where, held.ids)
-
     def _loaded(self, collection: str) -> _Indexed:
         if not self._client.collection_exists(collection):
             self.forget(collection)
@@ -230,8 +228,10 @@ class LocalFields:
                 return
 
 
-def _fitting(held: _Indexed, where: models.Filter, among: set[str]) -> set[str]:
+def _fitting(held: _Indexed, where: models.Filter | None, among: set[str]) -> set[str]:
     """Return those of some points that fit; what names values is looked at before what spans."""
+    if where is None:
+        return among
     left = among
     for condition in sorted(_list(where.must), key=_is_range):
         left = _holding(held, condition, left)
