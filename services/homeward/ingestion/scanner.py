@@ -15,7 +15,7 @@ from homeward.ingestion.adapters.media import CagedFrameSource
 from homeward.ingestion.assembly import Parts, assemble
 from homeward.ingestion.scan.presence_index import StoredPresenceIndex
 from homeward.ingestion.scan.progress import Check
-from homeward.ingestion.scan.segment import ScannerParts, SegmentScanner
+from homeward.ingestion.scan.segment import CALLS_AT_ONCE, ScannerParts, SegmentScanner
 from homeward.ingestion.scan.stretches import StoredIncomparableTimes
 from homeward.ingestion.scan.work import ScanWorker
 from homeward.ingestion.settings import ScannerSettings
@@ -45,7 +45,7 @@ async def main() -> None:
             BoundedExecutor("decode", workers=decoders, queue=segments * decoders)
         )
         pictures = await stack.enter_async_context(
-            BoundedExecutor("pictures", workers=segments, queue=segments)
+            BoundedExecutor("pictures", workers=segments, queue=segments * (CALLS_AT_ONCE - 1))
         )
         parts = await assemble(settings, clock, stack, role="scanner")
         channel = await stack.enter_async_context(

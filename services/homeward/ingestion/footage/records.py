@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from homeward.ingestion.footage.layout import CameraDay, FootageLayout, is_footage_id
 from homeward.ingestion.footage.model import FootageErasure, HeldFootage
 from homeward.servicekit import records
+from homeward.servicekit.in_order import in_order
 from homeward.servicekit.keyvalue import Entry, KeyValueStore, edit
+
+TAKEN_OVER_AT_ONCE = 32
+"""Records of an earlier version that are put under other keys at a time."""
 
 ERASURES_SHOWN_DAYS = 7
 """Days of which a report counts removals."""
@@ -94,20 +99,29 @@ class FootageRecords:
 
         await edit(self._store, _held_key(footage_id), change)
 
-    async def take_over(self) -> list[HeldFootage]:
+    async def take_over(self) -> list[str]:
         """Put records of an earlier version, which are under other keys, under those of this one.
 
         Returns:
-            What was put.
+            The id of a recording of each day of a camera for which there were some.
         """
-        taken = []
-        for entry in await self._store.entries("held.*"):
-            held = records.decode(entry.value, HeldFootage)
-            if is_footage_id(held.footage_id):
-                await self.remember(held)
-                taken.append(held)
-            await self._store.erase(entry.key)
-        return taken
+        entries = await self._store.entries("held.*")
+        days: dict[tuple[str, str], str] = {}
+        async with aclosing(
+            in_order(self._take_over_one, entries, at_once=TAKEN_OVER_AT_ONCE)
+        ) as names:
+            async for name in names:
+                if is_footage_id(name):
+                    layout = FootageLayout(name)
+                    days[layout.camera_id, layout.day] = name
+        return list(days.values())
+
+    async def _take_over_one(self, entry: Entry) -> str:
+        held = records.decode(entry.value, HeldFootage)
+        if is_footage_id(held.footage_id):
+            await self.remember(held)
+        await self._store.erase(entry.key)
+        return held.footage_id
 
     async def begun(self, footage_id: str) -> FootageErasure | None:
         """Return the record of a removal that is under way."""

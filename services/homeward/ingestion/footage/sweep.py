@@ -128,8 +128,8 @@ class FootageSweeper:
         if uploads:
             await self._acts.record("EraseUploads", ERASURE, [])
         tally = SweepTally(proceed, leftovers=await self._staging.sweep())
-        for held in await self._records.take_over():
-            await self._counts.mark(held.footage_id)
+        for name in await self._records.take_over():
+            await self._counts.mark(name)
         await self._sweep_known(tally)
         await self._go_round(tally)
         if not tally.stopped:

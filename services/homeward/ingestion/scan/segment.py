@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
+from homeward.ingestion.scan import compare
 from homeward.ingestion.scan.choose import (
     glanced_at,
     pieces_of_stretches,
@@ -49,6 +50,10 @@ from homeward.servicekit.executor import BoundedExecutor
 SCAN_VERSION = 6
 """Part of the presence index's version: raise it whenever a scan would select other pictures."""
 
+CALLS_AT_ONCE = 1 + compare.CALLS_AT_ONCE
+"""Most calls of the search of a segment that are in a thread, or wait for one, at a time: it
+follows people while it compares others."""
+
 Report = Callable[[Segment], Awaitable[None]]
 
 
@@ -69,7 +74,8 @@ class ScannerParts:
     incomparable: IncomparableTimes | None
     """Keeps the times of people who could not be compared; None to forget them."""
     executor: BoundedExecutor
-    """Has one thread for each segment that is searched at a time."""
+    """Has one thread, and room for `CALLS_AT_ONCE` calls, for each segment that is searched at a
+    time."""
     clock: Clock
     """Tells the time of checkpoints."""
 

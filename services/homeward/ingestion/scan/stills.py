@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 
 from homeward.core.vision.redaction import bystanders, overlap
@@ -16,6 +17,14 @@ from homeward.ingestion.scan.ports import Closeup, DraftStill, FaceFinder, FaceI
 from homeward.ingestion.scan.shots import Appearance
 from homeward.ingestion.scan_metrics import stage
 from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.in_order import in_order
+
+STILLS_AT_ONCE = 2
+"""Parts of the pictures of some appearances that stills are made of at a time: at the end of a
+segment nothing else is left to do."""
+
+PART = 3
+"""Pictures of a part."""
 
 LEAST_SURE = 0.15
 """Least score of what is blurred, although it may be no face. Surroundings are coarse anyway."""
@@ -61,10 +70,15 @@ class StillMaker:
 
     async def make(self, found: Sequence[Appearance]) -> list[list[Still]]:
         """Return a still of each picture of each appearance, in the order of the pictures."""
-        return [await self._stills_of([shot.portrait for shot in one.shots]) for one in found]
+        portraits = [shot.portrait for one in found for shot in one.shots]
+        parts = [portraits[place : place + PART] for place in range(0, len(portraits), PART)]
+        async with aclosing(in_order(self._stills_of, parts, at_once=STILLS_AT_ONCE)) as made:
+            stills = [still async for part in made for still in part]
+        left = iter(stills)
+        return [[next(left) for _ in one.shots] for one in found]
 
     async def _stills_of(self, portraits: Sequence[Portrait]) -> list[Still]:
-        """Return a still of each picture of somebody.
+        """Return a still of each of some pictures.
 
         Everybody else is looked for once more, at the full resolution and with whatever score: a
         search sees a smaller copy of the picture, and wants faces to follow.

@@ -186,7 +186,9 @@ def _cost(track: Track[T], at: timedelta, box: Box, patch: Patch) -> float:
     # A track of one sight has no direction yet: it may also have moved from where it was.
     places = [track.predicted(at), track.box.centre]
     apart = min(math.hypot(x - px, y - py) for px, py in places) / scale
+    if apart > MAX_ALIKE_JUMP:  # most pairs of a crowd, and patches take longest to compare
+        return math.inf
     difference = float(np.abs(track.patch - patch).mean())
-    if apart > (MAX_ALIKE_JUMP if difference <= ALIKE else MAX_JUMP):
+    if apart > MAX_JUMP and difference > ALIKE:
         return math.inf
     return apart + difference / LEVELS_PER_SIZE

@@ -34,7 +34,7 @@ from homeward.ingestion.scan.ports import (
     Undecodable,
 )
 from homeward.ingestion.scan.presence_index import StoredPresenceIndex
-from homeward.ingestion.scan.segment import ScannerParts, SegmentScanner
+from homeward.ingestion.scan.segment import CALLS_AT_ONCE, ScannerParts, SegmentScanner
 from homeward.ingestion.scan.shots import MAX_SHOTS
 from homeward.ingestion.scan.task import SegmentTask
 from homeward.ingestion.scan.tracking import TAIL
@@ -238,6 +238,22 @@ def subjects(segment: Segment) -> list[str]:
     return [one.partition("@")[0] for one in segment.sighting_ids]
 
 
+class CountingExecutor(BoundedExecutor):
+    """Counts the calls that are in a thread or wait for one."""
+
+    most = 0
+    """At a time."""
+    _calls = 0
+
+    async def run(self, call: Any, *args: Any, **kwargs: Any) -> Any:
+        self._calls += 1
+        self.most = max(self.most, self._calls)
+        try:
+            return await super().run(call, *args, **kwargs)
+        finally:
+            self._calls -= 1
+
+
 class Stage:
     """A recording under construction, and the scanner that searches it."""
 
@@ -317,7 +333,7 @@ class Stage:
 
 @asynccontextmanager
 async def built(make: Any, matcher: Any, clock: Any) -> AsyncGenerator[Stage, None]:
-    async with BoundedExecutor("pictures", workers=1, queue=4) as executor:
+    async with BoundedExecutor("pictures", workers=1, queue=CALLS_AT_ONCE - 1) as executor:
         faces = FakeFaces()
         parts = {
             "source": FakeSource(),
@@ -654,6 +670,18 @@ async def test_appearances_that_end_together_are_compared_together(stage: Stage)
 
     assert sorted(stage.faces.embedded) == [1, MOST_WAITING + 1]
     assert done.counts.appearances == MOST_WAITING + 2
+
+
+async def test_what_a_search_does_at_a_time_has_room(stage: Stage) -> None:
+    stage.empty(0, 20)
+    for start in range(1, 10):
+        stage.walks(ALICE, start, start + 0.4, x=400 * (start % 3))
+        stage.walks(ALICE, start, start + 0.4, x=400 * (start % 3) + 200)
+    async with CountingExecutor("pictures", workers=1, queue=CALLS_AT_ONCE - 1) as executor:
+        done = await stage.search(scanner=stage.scanner_with(executor=executor))
+
+    assert done.counts.appearances == len(stage.matcher.drafts) == 18
+    assert 2 < executor.most <= CALLS_AT_ONCE  # a scanner had room for two
 
 
 async def test_a_damaged_stretch_is_a_gap_in_true_time(stage: Stage) -> None:
