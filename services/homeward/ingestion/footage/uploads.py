@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from homeward.core.inventory import ABANDONED_AFTER, FOOTAGE
@@ -281,7 +281,7 @@ class FootageUploads:
         if start > now:
             raise errors.invalid_field(
                 "header.start_time",
-                f"is in the future ({start.isoformat()}); it is now {now:%FT%TZ}",
+                f"is in the future ({start.astimezone(UTC):%FT%TZ}); it is now {now:%FT%TZ}",
             )
         self._require_age(start)
         return await self._held(header)
@@ -453,7 +453,7 @@ class FootageUploads:
     def _require_age(self, end: datetime) -> None:
         if end + self._terms.min_footage_age > self._clock.now():
             raise errors.FailedPreconditionError(
-                f"the recording ends at {end.isoformat()}, less than"
+                f"the recording ends at {end.astimezone(UTC):%FT%TZ}, less than"
                 f" {self._terms.min_footage_age.total_seconds() / 60:g} minutes ago: Homeward"
                 " searches finished recordings, never live video; check the start time, or wait",
                 reason=errors.Reason.FOOTAGE_TOO_RECENT,
