@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -16,20 +17,19 @@ from homeward.servicekit import errors
 from homeward.servicekit.executor import BoundedExecutor
 
 
-class CountingExecutor(BoundedExecutor):
-    """Counts the calls that are in a thread or wait for one."""
+class SlowExecutor(BoundedExecutor):
+    """Counts its calls, of which none ends before whatever else can begin meanwhile."""
 
-    most = 0
-    """At a time."""
-    _calls = 0
+    calls = most = 0
+    """Now, and at most."""
 
     async def run(self, call: Any, *args: Any, **kwargs: Any) -> Any:
-        self._calls += 1
-        self.most = max(self.most, self._calls)
-        try:
-            return await super().run(call, *args, **kwargs)
-        finally:
-            self._calls -= 1
+        self.calls += 1
+        self.most = max(self.most, self.calls)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        self.calls -= 1
+        return call(*args, **kwargs)
 
 
 async def test_one_appearance_is_one_sighting(stage: Stage) -> None:
@@ -284,14 +284,13 @@ async def test_appearances_that_end_together_are_compared_together(stage: Stage)
 
 async def test_what_a_search_does_at_a_time_has_room(stage: Stage) -> None:
     stage.empty(0, 20)
-    for start in range(1, 10):
-        stage.walks(ALICE, start, start + 0.4, x=400 * (start % 3))
-        stage.walks(ALICE, start, start + 0.4, x=400 * (start % 3) + 200)
-    async with CountingExecutor("pictures", workers=1, queue=CALLS_AT_ONCE - 1) as executor:
+    for number in range(20):  # they go one after the other
+        stage.walks(ALICE, 1, 3 + number / RATE, x=400 * number)
+    async with SlowExecutor("pictures", workers=1, queue=0) as executor:
         done = await stage.search(scanner=stage.scanner_with(executor=executor))
 
-    assert done.counts.appearances == len(stage.matcher.drafts) == 18
-    assert 2 < executor.most <= CALLS_AT_ONCE  # a scanner had room for two
+    assert done.counts.appearances == len(stage.matcher.drafts) == 20
+    assert executor.most == CALLS_AT_ONCE
 
 
 async def test_progress_is_reported_after_each_picture(stage: Stage) -> None:
