@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from homeward.ingestion.footage.layout import CameraDay, FootageLayout, is_footage_id
 from homeward.ingestion.footage.model import FootageErasure, HeldFootage
@@ -99,13 +101,16 @@ class FootageRecords:
 
         await edit(self._store, _held_key(footage_id), change)
 
-    async def take_over(self) -> list[str]:
+    async def take_over(self, go_on: Callable[[], bool]) -> list[str]:
         """Put records of an earlier version, which are under other keys, under those of this one.
+
+        Args:
+            go_on: Asked before each; the rest stays for the next time.
 
         Returns:
             The id of a recording of each day of a camera for which there were some.
         """
-        entries = await self._store.entries("held.*")
+        entries = takewhile(lambda _: go_on(), await self._store.entries("held.*"))
         days: dict[tuple[str, str], str] = {}
         async with aclosing(
             in_order(self._take_over_one, entries, at_once=TAKEN_OVER_AT_ONCE)

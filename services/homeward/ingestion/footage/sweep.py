@@ -51,6 +51,10 @@ from homeward.servicekit.objects import ObjectInfo
 ROUND_TIME = timedelta(seconds=20)
 """How long a sweep goes on with the round through all cameras; one camera is looked at always."""
 
+TAKE_OVER_TIME = timedelta(seconds=20)
+"""How long a sweep puts records of an earlier version under this one's keys: to overwrite each of
+them takes some 10 ms, and what is due must not wait for all."""
+
 POINTER_TIME = timedelta(seconds=10)
 """How long a sweep goes on with the round through all pointers."""
 
@@ -128,7 +132,8 @@ class FootageSweeper:
         if uploads:
             await self._acts.record("EraseUploads", ERASURE, [])
         tally = SweepTally(proceed, leftovers=await self._staging.sweep())
-        for name in await self._records.take_over():
+        end = self._clock.now() + TAKE_OVER_TIME
+        for name in await self._records.take_over(lambda: self._clock.now() < end):
             await self._counts.mark(name)
         await self._sweep_known(tally)
         await self._go_round(tally)

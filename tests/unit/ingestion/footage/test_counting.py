@@ -354,6 +354,28 @@ async def test_records_of_an_earlier_version_are_taken_over(
     assert await erasures.entries("held.>") == []
 
 
+async def test_records_of_an_earlier_version_are_taken_over_in_parts(
+    erasures: InMemoryKeyValueStore, bucket: CountingStore, make: Any
+) -> None:
+    filled = await fill(bucket, make, days=5, hours=1)
+    kept = FootageRecords(erasures)
+    for one in filled:
+        record = HeldFootage(one.footage_id, one.receive_time, one.delete_time)
+        await erasures.put(f"held.{one.footage_id}", records.encode(record))
+    answers = iter([True, True, False])
+
+    first = await kept.take_over(lambda: next(answers))
+    left = await erasures.keys("held.*")
+    rest = await kept.take_over(lambda: True)
+
+    assert (len(first), len(left), len(rest)) == (2, 3, 3)
+    assert sorted(first + rest) == sorted(one.footage_id for one in filled)
+    assert await kept.held() == {
+        one.footage_id: HeldFootage(one.footage_id, one.receive_time, one.delete_time)
+        for one in filled
+    }
+
+
 async def test_removals_are_counted_and_only_the_latest_are_listed(
     erasures: InMemoryKeyValueStore, clock: Any, make: Any
 ) -> None:
