@@ -12,10 +12,10 @@ from homeward.ingestion.footage.layout import CameraDay, FootageLayout, is_foota
 from homeward.ingestion.footage.model import FootageErasure, HeldFootage
 from homeward.servicekit import records
 from homeward.servicekit.in_order import in_order
-from homeward.servicekit.keyvalue import Entry, KeyValueStore, edit
+from homeward.servicekit.keyvalue import ConflictError, Entry, KeyValueStore, edit
 
 TAKEN_OVER_AT_ONCE = 32
-"""Records of an earlier version that are put under other keys at a time."""
+"""Records of an earlier version that are moved at a time."""
 
 ERASURES_SHOWN_DAYS = 7
 """Days of which a report counts removals."""
@@ -99,21 +99,28 @@ class FootageRecords:
                 return None
             return records.encode(replace(held, end_time=end_time))
 
-        await edit(self._store, _held_key(footage_id), change)
+        for key in (_held_key(footage_id), _former_key(footage_id)):
+            await edit(self._store, key, change)
 
-    async def take_over(self, go_on: Callable[[], bool]) -> list[str]:
-        """Put records of an earlier version, which are under other keys, under those of this one.
+    async def take_over(self, now: Callable[[], datetime], time: timedelta) -> list[str]:
+        """Move records of an earlier version, `held.{footage id}`, to this version's keys.
 
         Args:
-            go_on: Asked before each; the rest stays for the next time.
+            now: Tells the time.
+            time: How long records are moved, from when their list is read; the others stay.
 
         Returns:
-            The id of a recording of each day of a camera for which there were some.
+            An id of a recording for each camera and day of which records were moved.
         """
-        entries = takewhile(lambda _: go_on(), await self._store.entries("held.*"))
+        entries = await self._store.entries("held.*")
+        end = now() + time
         days: dict[tuple[str, str], str] = {}
         async with aclosing(
-            in_order(self._take_over_one, entries, at_once=TAKEN_OVER_AT_ONCE)
+            in_order(
+                self._take_over_one,
+                takewhile(lambda _: now() < end, entries),
+                at_once=TAKEN_OVER_AT_ONCE,
+            )
         ) as names:
             async for name in names:
                 if is_footage_id(name):
@@ -121,12 +128,26 @@ class FootageRecords:
                     days[layout.camera_id, layout.day] = name
         return list(days.values())
 
-    async def _take_over_one(self, entry: Entry) -> str:
+    async def _take_over_one(self, listed: Entry) -> str:
+        """Move a record, unless it went since it was listed; one that was written since stays."""
+        entry = await self._store.get(listed.key)
+        if entry is None:
+            return ""
         held = records.decode(entry.value, HeldFootage)
-        if is_footage_id(held.footage_id):
-            await self.remember(held)
-        await self._store.erase(entry.key)
-        return held.footage_id
+        name = held.footage_id
+        created = is_footage_id(name) and await self._create(held)
+        moved = await self._store.erase(entry.key)
+        # Removed in that moment: it would be taken for one that the store has lost.
+        if created and not moved and await self._store.keys(f"footage.*.{name}"):
+            await self._store.erase(_held_key(name))
+        return name
+
+    async def _create(self, held: HeldFootage) -> bool:
+        try:
+            await self._store.create(_held_key(held.footage_id), records.encode(held))
+        except ConflictError:
+            return False
+        return True
 
     async def begun(self, footage_id: str) -> FootageErasure | None:
         """Return the record of a removal that is under way."""
@@ -149,6 +170,7 @@ class FootageRecords:
         await self._store.put(f"footage.{day}.{name}", records.encode(erasure))
         await self._tell(erasure)
         await self._store.erase(_held_key(name))
+        await self._store.erase(_former_key(name))
         await self._store.erase(_begun_key(name))
 
     async def recent(self, now: datetime) -> RecentErasures:
@@ -189,6 +211,11 @@ def _held(entries: list[Entry]) -> dict[str, HeldFootage]:
 def _held_key(footage_id: str) -> str:
     layout = FootageLayout(footage_id)
     return f"held.{layout.camera_id}.{layout.day}.{footage_id}"
+
+
+def _former_key(footage_id: str) -> str:
+    """Return the key of an earlier version, from which `take_over` moves a record."""
+    return f"held.{footage_id}"
 
 
 def _begun_key(footage_id: str) -> str:

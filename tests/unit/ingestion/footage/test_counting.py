@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -14,8 +16,12 @@ from homeward.ingestion.footage import report as report_module
 from homeward.ingestion.footage import sweep as sweep_module
 from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.layout import FootageLayout
-from homeward.ingestion.footage.model import FootageErasure, HeldFootage
-from homeward.ingestion.footage.records import ERASURES_SHOWN, FootageRecords
+from homeward.ingestion.footage.model import Footage, FootageErasure, HeldFootage
+from homeward.ingestion.footage.records import (
+    ERASURES_SHOWN,
+    TAKEN_OVER_AT_ONCE,
+    FootageRecords,
+)
 from homeward.ingestion.footage.report import RetentionReport
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.sweep import FootageSweeper, SweepResult
@@ -354,26 +360,73 @@ async def test_records_of_an_earlier_version_are_taken_over(
     assert await erasures.entries("held.>") == []
 
 
+def former(one: Footage) -> tuple[str, HeldFootage]:
+    """Return the key and the record of a recording as an earlier version wrote them."""
+    return f"held.{one.footage_id}", HeldFootage(one.footage_id, one.receive_time, one.delete_time)
+
+
 async def test_records_of_an_earlier_version_are_taken_over_in_parts(
-    erasures: InMemoryKeyValueStore, bucket: CountingStore, make: Any
+    erasures: InMemoryKeyValueStore, bucket: CountingStore, clock: Any, make: Any
 ) -> None:
-    filled = await fill(bucket, make, days=5, hours=1)
+    filled = await fill(bucket, make, days=TAKEN_OVER_AT_ONCE + 3, hours=1)
     kept = FootageRecords(erasures)
     for one in filled:
-        record = HeldFootage(one.footage_id, one.receive_time, one.delete_time)
-        await erasures.put(f"held.{one.footage_id}", records.encode(record))
-    answers = iter([True, True, False])
+        key, record = former(one)
+        await erasures.put(key, records.encode(record))
+    began = clock.now()
+    asked = count()
 
-    first = await kept.take_over(lambda: next(answers))
+    def later() -> datetime:  # a second each time, from when the list is read
+        return began + timedelta(seconds=next(asked))
+
+    first = await kept.take_over(later, timedelta(seconds=3))
     left = await erasures.keys("held.*")
-    rest = await kept.take_over(lambda: True)
+    rest = await kept.take_over(later, timedelta(days=1))
 
-    assert (len(first), len(left), len(rest)) == (2, 3, 3)
+    assert (len(first), len(left)) == (2, len(filled) - 2)
     assert sorted(first + rest) == sorted(one.footage_id for one in filled)
-    assert await kept.held() == {
-        one.footage_id: HeldFootage(one.footage_id, one.receive_time, one.delete_time)
-        for one in filled
-    }
+    assert await kept.held() == {one.footage_id: former(one)[1] for one in filled}
+
+
+async def test_what_is_removed_before_its_record_is_taken_over_is_counted_once(
+    *,
+    sweeper: FootageSweeper,
+    bucket: CountingStore,
+    erasures: InMemoryKeyValueStore,
+    clock: Any,
+    make: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    filled = await fill(bucket, make, hours=12)
+    for one in filled:
+        key, record = former(one)
+        await erasures.put(key, records.encode(record))
+    clock.advance(timedelta(days=31))
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep_module, "TAKE_OVER_TIME", timedelta())
+        removed = await sweeper.sweep(yes)
+
+    again = await sweeper.sweep(yes)
+
+    assert len(removed.footage_ids) == len(filled)
+    assert (again.footage_ids, again.by_store) == ((), ())
+    assert sum((await FootageRecords(erasures).recent(clock.now())).counts.values()) == len(filled)
+
+
+async def test_a_record_of_this_version_stays_where_an_earlier_one_is_taken_over(
+    erasures: InMemoryKeyValueStore, bucket: CountingStore, clock: Any, make: Any
+) -> None:
+    (one,) = await fill(bucket, make, hours=1)
+    key, record = former(one)
+    newer = replace(record, delete_time=record.delete_time + timedelta(days=5))
+    kept = FootageRecords(erasures)
+    await erasures.put(key, records.encode(record))
+    await kept.remember(newer)
+
+    await kept.take_over(clock.now, timedelta(days=1))
+
+    assert await kept.held() == {one.footage_id: newer}
+    assert not await erasures.keys("held.*")
 
 
 async def test_removals_are_counted_and_only_the_latest_are_listed(
