@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from homeward.core.tls import TlsFiles
+from homeward.embedded.certificates import SIGNS
 
 DAY = dt.timedelta(days=1)
 PEM = serialization.Encoding.PEM
@@ -57,6 +58,7 @@ class Authority:
         own = (
             self._builder(self.name, self.key.public_key(), 365 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(SIGNS, critical=True)
             .sign(self.key, hashes.SHA256())
         )
         files = TlsFiles(folder / "tls.crt", folder / "tls.key", folder / "ca.crt")
@@ -79,6 +81,11 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - 365 * DAY)
             .not_valid_after(now + expires)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()),
+                critical=False,
+            )
         )
 
 
