@@ -42,6 +42,7 @@ DEADLINE_SECONDS = 300.0
 shows how slow it is."""
 
 PLAN_SECONDS = 3600.0
+"""Until a scan is planned: 720,000 segments took 23 minutes."""
 PAGE_SIZE = 50
 PROBES = 8
 CHUNK_BYTES = 256 * 1024

@@ -29,9 +29,9 @@ from homeward.servicekit.executor import BoundedExecutor
 
 AHEAD = 6
 """Pictures of one piece that are decoded ahead of the search: 23 MB at 1080p, and a second at five
-a second, so that the next group of pictures is decoded while this one is searched. More of them
-need memory that no picture was in before, and to get it takes longer than to write a picture: with
-12 a scan took 3 to 9 % more processor time, with 3 as much as with 6 (2026-11-29)."""
+a second, so that the next group of pictures is decoded while this one is searched. With more,
+pictures are written to pages that were never touched, and the page faults cost more than the copy:
+with 12 a scan took 3 to 11 % more processor time, with 3 as much as with 6 (2026-11-29)."""
 
 SPARE_RATE = 2.5
 """Ratio of the recording's pictures a second to those asked for, from which on pictures that no

@@ -54,7 +54,7 @@ BATCHES = 2
 """Batches of tracks that are compared at a time: one is embedded while another is recorded."""
 
 CALLS_AT_ONCE = BATCHES * STILLS_AT_ONCE
-"""Most calls of the comparisons of a segment that are in a thread, or wait for one, at a time."""
+"""Most calls to the executor of one segment's comparisons at a time."""
 
 
 def glimpse(shots: Sequence[Shot]) -> list[Shot]:

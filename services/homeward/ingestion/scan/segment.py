@@ -51,8 +51,8 @@ SCAN_VERSION = 6
 """Part of the presence index's version: raise it whenever a scan would select other pictures."""
 
 CALLS_AT_ONCE = 1 + compare.CALLS_AT_ONCE
-"""Most calls of the search of a segment that are in a thread, or wait for one, at a time: it
-follows people while it compares others."""
+"""Most calls to the executor of one segment's search at a time: one that follows people, and those
+of its comparisons."""
 
 Report = Callable[[Segment], Awaitable[None]]
 

@@ -20,11 +20,11 @@ from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.in_order import in_order
 
 STILLS_AT_ONCE = 2
-"""Parts of the pictures of some appearances that stills are made of at a time: at the end of a
-segment nothing else is left to do."""
+"""Batches of pictures whose stills are made at a time: at the end of a segment no other work would
+keep a second processor busy."""
 
-PART = 3
-"""Pictures of a part."""
+STILLS_TOGETHER = 3
+"""Pictures of a batch: half of those of an appearance, so that it has two."""
 
 LEAST_SURE = 0.15
 """Least score of what is blurred, although it may be no face. Surroundings are coarse anyway."""
@@ -71,9 +71,12 @@ class StillMaker:
     async def make(self, found: Sequence[Appearance]) -> list[list[Still]]:
         """Return a still of each picture of each appearance, in the order of the pictures."""
         portraits = [shot.portrait for one in found for shot in one.shots]
-        parts = [portraits[place : place + PART] for place in range(0, len(portraits), PART)]
-        async with aclosing(in_order(self._stills_of, parts, at_once=STILLS_AT_ONCE)) as made:
-            stills = [still async for part in made for still in part]
+        batches = [
+            portraits[place : place + STILLS_TOGETHER]
+            for place in range(0, len(portraits), STILLS_TOGETHER)
+        ]
+        async with aclosing(in_order(self._stills_of, batches, at_once=STILLS_AT_ONCE)) as made:
+            stills = [still async for batch in made for still in batch]
         left = iter(stills)
         return [[next(left) for _ in one.shots] for one in found]
 
