@@ -123,19 +123,26 @@ class FootageRecords:
             )
         ) as names:
             async for name in names:
-                if is_footage_id(name):
+                if name:
                     layout = FootageLayout(name)
                     days[layout.camera_id, layout.day] = name
         return list(days.values())
 
     async def _take_over_one(self, listed: Entry) -> str:
-        """Move a record, unless it went since it was listed; one that was written since stays."""
+        """Move a record, unless it went since it was listed; one that was written since stays.
+
+        Returns:
+            Its recording's id; empty where there is none.
+        """
         entry = await self._store.get(listed.key)
         if entry is None:
             return ""
         held = records.decode(entry.value, HeldFootage)
         name = held.footage_id
-        created = is_footage_id(name) and await self._create(held)
+        if not is_footage_id(name):
+            await self._store.erase(entry.key)
+            return ""
+        created = await self._create(held)
         moved = await self._store.erase(entry.key)
         # Removed in that moment: it would be taken for one that the store has lost.
         if created and not moved and await self._store.keys(f"footage.*.{name}"):

@@ -29,7 +29,7 @@ from homeward.ingestion.scan.ports import (
     Still,
 )
 from homeward.ingestion.scan.shots import Appearance, Shot, Shots, appearances
-from homeward.ingestion.scan.stills import STILLS_AT_ONCE, StillMaker, clearest, draft_stills
+from homeward.ingestion.scan.stills import StillMaker, clearest, draft_stills
 from homeward.ingestion.scan.task import SegmentTask
 from homeward.ingestion.scan.tracking import Track
 from homeward.ingestion.scan_metrics import stage
@@ -52,9 +52,6 @@ are more."""
 
 BATCHES = 2
 """Batches of tracks that are compared at a time: one is embedded while another is recorded."""
-
-CALLS_AT_ONCE = BATCHES * STILLS_AT_ONCE
-"""Most calls to the executor of one segment's comparisons at a time."""
 
 
 def glimpse(shots: Sequence[Shot]) -> list[Shot]:

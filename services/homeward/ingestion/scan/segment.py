@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
-from homeward.ingestion.scan import compare
 from homeward.ingestion.scan.choose import (
     glanced_at,
     pieces_of_stretches,
     reached_from,
     surveyed,
 )
-from homeward.ingestion.scan.compare import Comparer, Comparisons
+from homeward.ingestion.scan.compare import BATCHES, Comparer, Comparisons
 from homeward.ingestion.scan.coverage import cover, require_sound, total
 from homeward.ingestion.scan.faces import Frame
 from homeward.ingestion.scan.follow import SegmentSearch, is_within
@@ -41,6 +40,7 @@ from homeward.ingestion.scan.ports import (
 from homeward.ingestion.scan.presence import Presence
 from homeward.ingestion.scan.presence_index import presence_version
 from homeward.ingestion.scan.revisit import Revisit, pieces_at
+from homeward.ingestion.scan.stills import STILLS_AT_ONCE
 from homeward.ingestion.scan.task import SegmentTask
 from homeward.ingestion.scan_metrics import STAGE_SECONDS
 from homeward.servicekit import tracing
@@ -50,9 +50,9 @@ from homeward.servicekit.executor import BoundedExecutor
 SCAN_VERSION = 6
 """Part of the presence index's version: raise it whenever a scan would select other pictures."""
 
-CALLS_AT_ONCE = 1 + compare.CALLS_AT_ONCE
+CALLS_AT_ONCE = 1 + BATCHES * STILLS_AT_ONCE
 """Most calls to the executor of one segment's search at a time: one that follows people, and those
-of its comparisons."""
+that make stills in each batch of comparisons."""
 
 Report = Callable[[Segment], Awaitable[None]]
 
