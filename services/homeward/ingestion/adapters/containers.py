@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import Self
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 import av
 import av.error
@@ -22,6 +23,15 @@ FORMATS = (
 """The containers that recordings come in. FFmpeg knows many others, among them some that are a few
 lines of text which make it open sockets or other files."""
 
+WITHOUT_TIMES = frozenset({"h264", "hevc", "m4v", "mjpeg", "mpegvideo"})
+"""Formats that are pictures one after the other, without times: FFmpeg makes some up."""
+
+_OPTIONS = {
+    "format_whitelist": FORMATS,
+    # A transport stream may number its tracks anew, as after a restart of the recorder: they go on.
+    "merge_pmt_versions": "1",
+}
+
 
 class PictureTracks:
     """An open container and its picture tracks, without covers of sound files."""
@@ -38,6 +48,18 @@ class PictureTracks:
             # The decoder itself refuses larger ones, before it takes memory for them.
             stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
             self.streams.append(stream)
+
+    def packets(self, streams: Sequence[VideoStream]) -> Iterator[Any]:
+        """Yield the packets of tracks, in the file's order.
+
+        After them PyAV yields empty ones, which have no place in the file, to flush decoders. It
+        may fail there if a track has begun that was not known when the file was opened.
+        """
+        for packet in self.container.demux(streams):
+            if packet.size:
+                yield packet
+            elif packet.pos is None:
+                return
 
     def close(self) -> None:
         """Let go of the container."""
@@ -56,6 +78,4 @@ def open_tracks(file: io.RawIOBase) -> PictureTracks:
     Raises:
         av.error.FFmpegError: It is no media file.
     """
-    return PictureTracks(
-        av.open(file, mode="r", metadata_errors="ignore", options={"format_whitelist": FORMATS})
-    )
+    return PictureTracks(av.open(file, mode="r", metadata_errors="ignore", options=dict(_OPTIONS)))

@@ -10,10 +10,10 @@ from typing import Any
 
 import av.error
 import cv2
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from homeward.ingestion.adapters.containers import PictureTracks, open_tracks
+from homeward.ingestion.adapters.containers import WITHOUT_TIMES, PictureTracks, open_tracks
 from homeward.ingestion.cage.file import CagedFile, Service, damage_ignored
 from homeward.ingestion.cage.messages import Examination, TrackFacts
 from homeward.ingestion.cage.upright import orientation_of, pixel_aspect, upright
@@ -29,12 +29,16 @@ from homeward.ingestion.footage.timeline import UNKNOWN
 MAX_PICTURES_TRIED = 500
 """Pictures that may fail to decode before a track counts as undecodable."""
 
-ANCHORS_AMONG = 100
-"""Pictures from the first key picture on, of which those are counted that are decoded without B
-pictures."""
+COUNTED_AMONG = 100
+"""Pictures from the first key picture on, of which those are counted that others are decoded from,
+and those of them that are no B pictures."""
 
 STAMPS = ("dts", "pts", "positions", "sizes", "keys")
 """The arrays that follow `Examination`, 8 bytes a picture each."""
+
+MIN_KEY_BYTES = 9
+"""A smaller packet is no key picture, whatever it says: XviD's for "no change" says so, and has 6
+bytes."""
 
 _STILLS = ("_pipe", "image2", "gif", "apng", "webp_pipe")
 
@@ -56,6 +60,8 @@ class _Track:
     keys: array[int] = field(default_factory=lambda: array("q"))
     tried: int = 0
     decoded: int = 0
+    anchors: int = 0
+    """Of the decoded ones, those that are no B pictures."""
     first_decoded: int = -1
     first: VideoFrame | None = None
     cut_off: bool = False
@@ -68,10 +74,11 @@ class _Track:
         self.positions.append(UNKNOWN if packet.pos is None or packet.pos < 0 else packet.pos)
         self.sizes.append(packet.size)
         # 2: of those that an edit list leaves out.
-        self.keys.append(int(packet.is_keyframe) + 2 * int(packet.is_discard))
+        is_key = packet.is_keyframe and packet.size >= MIN_KEY_BYTES
+        self.keys.append(int(is_key) + 2 * int(packet.is_discard))
         self.cut_off = packet.is_corrupt  # the file ends within the last packet
-        begun = self.tried > 0 or packet.is_keyframe or ordinal >= MAX_PICTURES_TRIED
-        enough = self.tried >= ANCHORS_AMONG and self.decoded
+        begun = self.tried > 0 or is_key or ordinal >= MAX_PICTURES_TRIED
+        enough = self.tried >= COUNTED_AMONG and self.decoded
         if begun and not enough and self.tried < MAX_PICTURES_TRIED:
             self.tried += 1
             packet.pts = packet.dts = ordinal
@@ -88,6 +95,7 @@ class _Track:
             if frame.is_corrupt or frame.width * frame.height > MAX_PICTURE_PIXELS:
                 continue
             self.decoded += 1
+            self.anchors += frame.pict_type != PictureType.B
             if self.first is None:
                 self.first, self.first_decoded = frame, frame.pts or 0
 
@@ -122,26 +130,34 @@ def examine(service: Service, size: int) -> tuple[Examination, list[array[int]]]
             problem = "it has no tracks: it is empty, or was cut off before its index"
             return Examination(problem=problem), []
         if not tracks.streams:
-            return Examination(problem="it has no picture track, only sound"), []
+            return Examination(problem=_without_pictures(tracks)), []
         if len(tracks.streams) > MAX_TRACKS:
             problem = (
                 f"it has {len(tracks.streams)} picture tracks; at most {MAX_TRACKS} are read: copy"
                 " the one of the camera to a file of its own"
             )
             return Examination(problem=problem), []
-        return _structure(service, tracks)
+        return _structure(service, tracks, size)
 
 
-def _structure(service: Service, tracks: PictureTracks) -> tuple[Examination, list[array[int]]]:
+def _without_pictures(tracks: PictureTracks) -> str:
+    streams = tracks.container.streams
+    if len(streams.audio) == len(streams):
+        return "it has no picture track, only sound"
+    return "it has no picture track that can be read"
+
+
+def _structure(
+    service: Service, tracks: PictureTracks, size: int
+) -> tuple[Examination, list[array[int]]]:
     seen = {stream.index: _Track(stream) for stream in tracks.streams}
     for stream in tracks.streams:
-        stream.codec_context.skip_frame = "BIDIR"
-    complete, count = False, 0
+        stream.codec_context.skip_frame = "NONREF"
+    complete, count, end = False, 0, 0
     with damage_ignored():  # or cut off from here on
-        for packet in tracks.container.demux(tracks.streams):
-            if packet.size == 0:
-                continue
+        for packet in tracks.packets(tracks.streams):
             count += 1
+            end = max(end, (packet.pos or 0) + packet.size)
             if count > MAX_PICTURES:
                 return Examination(
                     problem=f"it has more than {MAX_PICTURES} pictures: split it"
@@ -164,8 +180,11 @@ def _structure(service: Service, tracks: PictureTracks) -> tuple[Examination, li
         return Examination(problem=problem, tracks=facts), []
     if chosen.first is None:
         problem = f"none of its pictures decodes ({context.name})"
+        if all(key & 2 for key in chosen.keys):
+            problem = "its edit list leaves all of its pictures out: copy it without that list"
         return Examination(problem=problem, tracks=facts), []
     outcome = _outcome(tracks, chosen, facts, complete=complete)
+    outcome.size, outcome.rest = size, max(0, size - end)
     problem = _unshowable(chosen.first, outcome)
     if problem:
         return Examination(problem=problem, tracks=facts), []
@@ -195,10 +214,13 @@ def _unshowable(first: VideoFrame, outcome: Examination) -> str:
 def chosen_track(tracks: Sequence[TrackFacts]) -> int:
     """Return the number of the track to search: of those that decode, the one with most to show.
 
-    Which one is marked as the default says little: recorders mark a small or an empty one. What a
-    camera sees takes more bytes than a preview or a black picture does.
+    One with a single picture is a cover, however large. Which one is marked as the default says
+    little: recorders mark a small or an empty one. What a camera sees takes more bytes than a
+    preview or a black picture does.
     """
-    best = max(tracks, key=lambda one: (one.decodes, one.size, one.width * one.height))
+    best = max(
+        tracks, key=lambda one: (one.decodes, one.pictures > 1, one.size, one.width * one.height)
+    )
     return best.index
 
 
@@ -210,11 +232,14 @@ def _outcome(
     context = stream.codec_context
     orientation = orientation_of(first)
     aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
-    stated = context.framerate or stream.average_rate or 0
+    container = tracks.container.format.name
+    # Of pictures without times, the average is FFmpeg's own.
+    average = None if container in WITHOUT_TIMES else stream.average_rate
+    stated = context.framerate or average or 0
     return Examination(
         track=stream.index,
         tracks=facts,
-        container=tracks.container.format.name,
+        container=container,
         pixel_format=first.format.name,
         pixel_aspect=pixel_aspect(aspect.numerator, aspect.denominator) if aspect else 1.0,
         transpose=orientation.transpose,
@@ -222,7 +247,8 @@ def _outcome(
         mirror_y=orientation.mirror_y,
         interlaced=first.interlaced_frame,
         rate=float(stated),
-        anchor_share=min(1.0, chosen.decoded / max(1, chosen.tried)),
+        anchor_share=min(1.0, chosen.anchors / max(1, chosen.tried)),
+        reference_share=min(1.0, chosen.decoded / max(1, chosen.tried)),
         tick=float(stream.time_base or 0),
         declared_pictures=stream.frames,
         declared_seconds=float((stream.duration or 0) * (stream.time_base or 0)),

@@ -158,12 +158,18 @@ class Examination(msgspec.Struct, tag=True):
     rate: float = 0.0
     """Pictures a second that the file states; 0 where it does not."""
     anchor_share: float = 1.0
-    """Of the pictures, those that are decoded without B pictures."""
+    """Of the pictures, those that others are decoded from and that are no B pictures."""
+    reference_share: float = 1.0
+    """Of the pictures, those that others are decoded from."""
     tick: float = 0.0
     """Seconds."""
     declared_pictures: int = 0
     declared_seconds: float = 0.0
     cut_off: bool = False
+    size: int = 0
+    """Of the file, bytes."""
+    rest: int = 0
+    """Bytes after its last picture."""
     first_decoded: int = 0
     """Ordinal of the first picture that decodes."""
     count: int = 0

@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.ingestion.footage.limits import MAX_PICTURE_RATE
 from homeward.ingestion.footage.timeline import (
     AT_ONCE,
     HIDDEN,
@@ -160,11 +161,14 @@ def _spread(line: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _without_constants(stamps: Stamps) -> Stamps:
-    """Return the stamps without those of a clock that stands still."""
+    """Return the stamps without those of a clock that stands still, or is as good as still."""
 
     def unless_still(clock: NDArray[np.int64]) -> NDArray[np.int64]:
         known = clock[clock != UNKNOWN]
-        still = len(known) > 1 and known.min() == known.max()
+        if len(known) < 2:  # noqa: PLR2004 - one alone tells nothing
+            return clock
+        span = (float(known.max()) - float(known.min())) * stamps.tick
+        still = span < (len(known) - 1) / MAX_PICTURE_RATE
         return np.full_like(clock, UNKNOWN) if still else clock
 
     return replace(stamps, dts=unless_still(stamps.dts), pts=unless_still(stamps.pts))
