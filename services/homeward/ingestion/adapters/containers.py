@@ -8,8 +8,10 @@ from typing import Any, Self
 
 import av
 import av.error
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from homeward.ingestion.footage.limits import MAX_PICTURE_PIXELS
@@ -43,10 +45,7 @@ class PictureTracks:
             # None: FFmpeg has no decoder for it.
             if stream.codec_context is None or stream.disposition & Disposition.attached_pic:
                 continue
-            stream.thread_type = "NONE"
-            stream.codec_context.thread_count = 1
-            # The decoder itself refuses larger ones, before it takes memory for them.
-            stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
+            _bound(stream.codec_context)
             self.streams.append(stream)
 
     def packets(self, streams: Sequence[VideoStream]) -> Iterator[Any]:
@@ -70,6 +69,23 @@ class PictureTracks:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def another_decoder(stream: VideoStream) -> VideoCodecContext:
+    """Return a decoder of a track's pictures beside its own."""
+    context = stream.codec_context
+    other = CodecContext.create(context.codec, "r")
+    assert isinstance(other, VideoCodecContext), "a decoder of pictures"
+    other.extradata = context.extradata
+    _bound(other)
+    return other
+
+
+def _bound(context: VideoCodecContext) -> None:
+    context.thread_type = "NONE"
+    context.thread_count = 1
+    # The decoder itself refuses larger ones, before it takes memory for them.
+    context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
 
 
 def open_tracks(file: io.RawIOBase) -> PictureTracks:

@@ -10,10 +10,16 @@ from typing import Any
 
 import av.error
 import cv2
-from av.video.frame import PictureType, VideoFrame
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from homeward.ingestion.adapters.containers import WITHOUT_TIMES, PictureTracks, open_tracks
+from homeward.ingestion.adapters.containers import (
+    WITHOUT_TIMES,
+    PictureTracks,
+    another_decoder,
+    open_tracks,
+)
 from homeward.ingestion.cage.file import CagedFile, Service, damage_ignored
 from homeward.ingestion.cage.messages import Examination, TrackFacts
 from homeward.ingestion.cage.upright import orientation_of, pixel_aspect, upright
@@ -31,7 +37,8 @@ MAX_PICTURES_TRIED = 500
 
 COUNTED_AMONG = 100
 """Pictures from the first key picture on, of which those are counted that others are decoded from,
-and those of them that are no B pictures."""
+and those that are decoded without B pictures. Each is decoded twice: what a decoder calls a picture
+says little, as H.265 codes the pictures between B pictures as such."""
 
 STAMPS = ("dts", "pts", "positions", "sizes", "keys")
 """The arrays that follow `Examination`, 8 bytes a picture each."""
@@ -60,8 +67,10 @@ class _Track:
     keys: array[int] = field(default_factory=lambda: array("q"))
     tried: int = 0
     decoded: int = 0
-    anchors: int = 0
-    """Of the decoded ones, those that are no B pictures."""
+    references: int = 0
+    """Pictures that others are decoded from."""
+    second: VideoCodecContext | None = None
+    """Decodes those."""
     first_decoded: int = -1
     first: VideoFrame | None = None
     cut_off: bool = False
@@ -84,18 +93,26 @@ class _Track:
             packet.pts = packet.dts = ordinal
             with damage_ignored():
                 self._decoded(packet.decode())
+            self._count_references(packet)
 
     def finish(self) -> None:
-        """Take in the pictures that the decoder held back."""
+        """Take in the pictures that the decoders held back."""
         with damage_ignored():
             self._decoded(self.stream.codec_context.decode(None))
+        self._count_references(None)
+
+    def _count_references(self, packet: Any) -> None:  # noqa: ANN401 - PyAV's packets are generic
+        if self.second is None:
+            self.second = another_decoder(self.stream)
+            self.second.skip_frame = "NONREF"
+        with damage_ignored():
+            self.references += len(self.second.decode(packet))
 
     def _decoded(self, frames: Sequence[Any]) -> None:
         for frame in frames:
             if frame.is_corrupt or frame.width * frame.height > MAX_PICTURE_PIXELS:
                 continue
             self.decoded += 1
-            self.anchors += frame.pict_type != PictureType.B
             if self.first is None:
                 self.first, self.first_decoded = frame, frame.pts or 0
 
@@ -152,7 +169,7 @@ def _structure(
 ) -> tuple[Examination, list[array[int]]]:
     seen = {stream.index: _Track(stream) for stream in tracks.streams}
     for stream in tracks.streams:
-        stream.codec_context.skip_frame = "NONREF"
+        stream.codec_context.skip_frame = "BIDIR"
     complete, count, end = False, 0, 0
     with damage_ignored():  # or cut off from here on
         for packet in tracks.packets(tracks.streams):
@@ -247,8 +264,8 @@ def _outcome(
         mirror_y=orientation.mirror_y,
         interlaced=first.interlaced_frame,
         rate=float(stated),
-        anchor_share=min(1.0, chosen.anchors / max(1, chosen.tried)),
-        reference_share=min(1.0, chosen.decoded / max(1, chosen.tried)),
+        anchor_share=min(1.0, chosen.decoded / max(1, chosen.tried)),
+        reference_share=min(1.0, chosen.references / max(1, chosen.tried)),
         tick=float(stream.time_base or 0),
         declared_pictures=stream.frames,
         declared_seconds=float((stream.duration or 0) * (stream.time_base or 0)),

@@ -158,7 +158,7 @@ class Examination(msgspec.Struct, tag=True):
     rate: float = 0.0
     """Pictures a second that the file states; 0 where it does not."""
     anchor_share: float = 1.0
-    """Of the pictures, those that others are decoded from and that are no B pictures."""
+    """Of the pictures, those that are decoded without B pictures."""
     reference_share: float = 1.0
     """Of the pictures, those that others are decoded from."""
     tick: float = 0.0
