@@ -319,9 +319,9 @@ def _findings(facts: Facts, timeline: Timeline, steps: Steps, rate: float) -> li
         tell(
             FootageProblem.REST_UNREAD,
             f"{facts.rest / facts.size:.0%} of the file come after its last picture, which is"
-            f" {_span(timeline.duration)} from its beginning: that may be sound, or a recording"
-            " that was joined to it, which is not searched; play it to its end, and add what is"
-            " missing as a file of its own",
+            f" {_span(timeline.duration)} from its beginning: that may be sound or an index, or a"
+            " recording that was joined to it, which is not searched; play it to its end, and add"
+            " what is missing as a file of its own",
         )
     others = [one for one in facts.tracks if one.index != facts.track and one.pictures]
     if others:

@@ -45,7 +45,7 @@ MIN_MISSING = timedelta(seconds=0.5)
 """A recording that is as much shorter than its file states was cut off. A little less than stated
 is usual: writers count pictures that they left out."""
 
-REST_SHARE = 0.2
+REST_SHARE = 0.1
 """Share of a file after its last picture, above which a finding says so. Of usual recordings an
 index is there, which takes a fiftieth."""
 

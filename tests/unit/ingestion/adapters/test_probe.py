@@ -514,7 +514,7 @@ def test_pictures_that_a_recorder_left_out_are_not_missing_at_the_end(
 
 
 def test_an_index_after_the_last_picture_is_not_worth_a_word() -> None:
-    assert findings(described(facts(size=10_000_000, rest=2_000_000), stamped(STEADY))) == []
+    assert findings(described(facts(size=10_000_000, rest=1_000_000), stamped(STEADY))) == []
 
 
 def test_a_recording_whose_beginning_does_not_decode_tells_how_much() -> None:
