@@ -47,7 +47,10 @@ MIN_KEY_BYTES = 9
 """A smaller packet is no key picture, whatever it says: XviD's for "no change" says so, and has 6
 bytes."""
 
-_STILLS = ("_pipe", "image2", "gif", "apng", "webp_pipe")
+_UNKNOWN = "it is not a video of a kind that is read, or it was cut off before its index"
+
+_ANIMATED = ("gif", "apng")
+_STILLS = ("_pipe", "image2")
 
 _STILL_BRANDS = frozenset(
     {"avif", "avis", "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"}
@@ -138,30 +141,31 @@ def examine(service: Service, size: int) -> tuple[Examination, list[array[int]]]
     except MemoryError:
         raise
     except av.error.FFmpegError:
-        return Examination(problem="it is not a video, or it was cut off before its index"), []
+        return Examination(problem=_UNKNOWN), []
     with opened as tracks:
-        brand = str(tracks.container.metadata.get("major_brand", "")).strip()
-        if tracks.container.format.name.endswith(_STILLS) or brand in _STILL_BRANDS:
-            return Examination(problem="it is a still picture, not a video"), []
-        if not tracks.container.streams:
-            problem = "it has no tracks: it is empty, or was cut off before its index"
-            return Examination(problem=problem), []
-        if not tracks.streams:
-            return Examination(problem=_without_pictures(tracks)), []
-        if len(tracks.streams) > MAX_TRACKS:
-            problem = (
-                f"it has {len(tracks.streams)} picture tracks; at most {MAX_TRACKS} are read: copy"
-                " the one of the camera to a file of its own"
-            )
-            return Examination(problem=problem), []
-        return _structure(service, tracks, size)
+        problem = _no_recording(tracks)
+        return (Examination(problem=problem), []) if problem else _structure(service, tracks, size)
 
 
-def _without_pictures(tracks: PictureTracks) -> str:
-    streams = tracks.container.streams
-    if len(streams.audio) == len(streams):
-        return "it has no picture track, only sound"
-    return "it has no picture track that can be read"
+def _no_recording(tracks: PictureTracks) -> str:
+    """Return why a file is no recording that can be searched, as far as its beginning tells."""
+    name, streams = tracks.container.format.name, tracks.container.streams
+    brand = str(tracks.container.metadata.get("major_brand", "")).strip()
+    if name in _ANIMATED:
+        return "it is an animated picture, not a video"
+    if name.endswith(_STILLS) or brand in _STILL_BRANDS:
+        return "it is a still picture, not a video"
+    if not streams:
+        return "it has no tracks: it is empty, or was cut off before its index"
+    if not tracks.streams:
+        sound = len(streams.audio) == len(streams)
+        return f"it has no picture track{', only sound' if sound else ' that can be read'}"
+    if len(tracks.streams) > MAX_TRACKS:
+        return (
+            f"it has {len(tracks.streams)} picture tracks; at most {MAX_TRACKS} are read: copy"
+            " the one of the camera to a file of its own"
+        )
+    return ""
 
 
 def _structure(
@@ -268,7 +272,8 @@ def _outcome(
         reference_share=min(1.0, chosen.references / max(1, chosen.tried)),
         tick=float(stream.time_base or 0),
         declared_pictures=stream.frames,
-        declared_seconds=float((stream.duration or 0) * (stream.time_base or 0)),
+        # Below zero where the clock was set back: the container takes its ends for that.
+        declared_seconds=max(0.0, float((stream.duration or 0) * (stream.time_base or 0))),
         cut_off=chosen.cut_off or not complete,
         first_decoded=max(0, chosen.first_decoded),
         count=len(chosen.sizes),

@@ -38,13 +38,15 @@ def film(tmp_path: Path) -> Film:
         size: tuple[int, int] = (96, 64),
         aspect: Fraction | None = None,
         ticks: int = 1000,
+        encoder: str = "libx264",
+        pixel_format: str = "yuv420p",
     ) -> bytes:
         path = tmp_path / f"film.{container}"
         options = {"movflags": flags} if flags else {}
         rng = np.random.default_rng(1)
         with av.open(str(path), "w", options=options) as output:
-            stream: Any = output.add_stream("libx264", rate=25)
-            (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
+            stream: Any = output.add_stream(encoder, rate=25)
+            (stream.width, stream.height), stream.pix_fmt = size, pixel_format
             if aspect is not None:
                 stream.codec_context.sample_aspect_ratio = aspect
             stream.time_base = stream.codec_context.time_base = Fraction(1, ticks)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -38,6 +38,7 @@ from homeward.ingestion.footage.timeline import UNKNOWN, VERSION, Examination
 from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor
+from kinds.dahua import dhav
 
 TIMES = [number / 25 for number in range(100)]
 FRAGMENTED = "frag_keyframe+empty_moov"
@@ -138,6 +139,25 @@ def test_a_still_picture_is_no_video(look: Look, still_picture: bytes) -> None:
     assert look(still_picture).problem == "it is a still picture, not a video"
 
 
+def test_an_animated_picture_is_no_video(look: Look, film: Any) -> None:
+    content = film(TIMES[:10], container="gif", encoder="gif", pixel_format="rgb8")
+
+    assert look(content).problem == "it is an animated picture, not a video"
+
+
+def test_a_recording_whose_clock_was_set_back_between_its_ends_is_read(
+    describe: Describe, film: Any
+) -> None:
+    coded = [film(TIMES, container="ts", noise=noise) for noise in (False, True)]
+    began = [datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in (5, 1)]
+    content = b"".join(dhav(one, began=at) for one, at in zip(coded, began, strict=True))
+
+    media = describe(content).media
+
+    assert media.video.frame_count == 200
+    assert media.problems == (FootageProblem.CLOCK_STEPPED,)
+
+
 def test_sound_alone_cannot_be_searched(look: Look, sound: bytes) -> None:
     assert look(sound).problem == "it has no picture track, only sound"
 
@@ -186,7 +206,7 @@ def test_a_file_cut_off_before_its_index_cannot_be_searched(look: Look, film: An
 
     problem = look(content[: len(content) // 2]).problem
 
-    assert problem == "it is not a video, or it was cut off before its index"
+    assert problem == "it is not a video of a kind that is read, or it was cut off before its index"
 
 
 @pytest.mark.parametrize("flags", ["faststart", FRAGMENTED])
