@@ -24,6 +24,7 @@ from homeward.cli import (
     times,
 )
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
+from homeward.cli.looked_for import left_out
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
 from homeward.cli.render import SENTENCE, enum_word
@@ -160,11 +161,15 @@ def tell_findings(session: Session, findings: Findings) -> None:
     """Print candidates, then coverage."""
     candidates = findings.best_first()
     known = caveats.subjects(session)
-    looked_for = _looked_for(findings.scan, known)
-    worth = caveats.in_force(session) if looked_for or not candidates else caveats.NOT_IN_FORCE
+    wanted = _looked_for(findings.scan, known)
+    worth = caveats.in_force(session) if wanted or not candidates else caveats.NOT_IN_FORCE
     # Of whom the figures do not hold: of all who were looked for, found or not.
     earlier = [one for one in candidates if one.policy_id != worth.policy_id]
-    warned = caveats.of_subjects(looked_for, worth) + caveats.beside(earlier, known)
+    warned = [
+        *left_out(findings.scan, known.values()),
+        *caveats.of_subjects(wanted, worth),
+        *caveats.beside(earlier, known),
+    ]
     if session.view.json:
         session.view.document({"scan": findings.scan, "candidates": candidates, "caveats": warned})
         return

@@ -78,7 +78,7 @@ def test_what_was_searched_is_left_out(
 
     assert run(["sighting", "near", SIGHTING, "--create"]) == 0
 
-    assert "every one that Homeward holds was searched" in capsys.readouterr().out
+    assert "each that Homeward holds was searched" in capsys.readouterr().out
     assert confirmed.scans.created == []
 
 

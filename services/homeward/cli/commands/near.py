@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import click
 
@@ -164,13 +164,13 @@ def _scans(session: Session, subject_id: str) -> list[scan_pb2.Scan]:
     """Return the scans that have looked for a subject, with their coverage."""
     subjects = SubjectServiceStub(session.connections.channel("matching"))
     wanted = subject_service_pb2.GetSubjectRequest(subject_id=subject_id)
-    enrolled = subjects.GetSubject(wanted).subject.create_time.ToDatetime(UTC)
+    subject = subjects.GetSubject(wanted).subject
     stub = ScanServiceStub(session.connections.channel("ingestion"))
     listed = all_pages(stub.ListScans, scan_service_pb2.ListScansRequest(), lambda page: page.scans)
     return [
         stub.GetScan(scan_service_pb2.GetScanRequest(scan_id=one.scan_id)).scan
         for one in listed
-        if nearby.was_for(one, subject_id, enrolled)
+        if nearby.counts_for(one, subject)
     ]
 
 
@@ -240,7 +240,9 @@ def _tell(session: Session, sighting: sighting_pb2.Sighting, reach: Reach, aroun
             ],
         )
     else:
-        say("None is left to search: every one that Homeward holds was searched for this person.")
+        say(
+            "None of them is left to search: each that Homeward holds was searched for this person."
+        )
     if len(found) == MOST_RECORDINGS:
         say(f"There are more; these are the {MOST_RECORDINGS} nearest.")
     if unplaced:

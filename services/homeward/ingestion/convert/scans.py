@@ -283,6 +283,7 @@ def _to_effort(effort: FootageEffort) -> scan_pb2.FootageEffort:
         thoroughness=[
             scan_pb2.Thoroughness.Value(f"THOROUGHNESS_{how.name}") for how in effort.thoroughness
         ],
+        true_start_time=wire.to_timestamp(effort.true_start),
     )
 
 

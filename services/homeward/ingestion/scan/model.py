@@ -283,6 +283,8 @@ class FootageEffort:
     in view."""
     thoroughness: tuple[Thoroughness, ...]
     """Of its segments, each once."""
+    true_start: datetime
+    """True time of its first picture, by the clock offset of when the scan was planned."""
 
 
 @dataclass(frozen=True, slots=True)

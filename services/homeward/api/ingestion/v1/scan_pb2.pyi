@@ -872,6 +872,7 @@ class FootageEffort(_message.Message):
     DECODED_DURATION_FIELD_NUMBER: _builtins.int
     PASSED_OVER_DURATION_FIELD_NUMBER: _builtins.int
     THOROUGHNESS_FIELD_NUMBER: _builtins.int
+    TRUE_START_TIME_FIELD_NUMBER: _builtins.int
     footage_id: _builtins.str
     """The recording."""
     @_builtins.property
@@ -888,6 +889,13 @@ class FootageEffort(_message.Message):
     def thoroughness(self) -> _containers.RepeatedScalarFieldContainer[Global___Thoroughness.ValueType]:
         """How its pieces were searched, each way once."""
 
+    @_builtins.property
+    def true_start_time(self) -> _timestamp_pb2.Timestamp:
+        """True time of its first picture, as the scan took it: by the clock offset that its camera had when
+        the scan was planned. What was asked for, and the gaps, are times by the same clock, so that they
+        lie elsewhere in the recording once the offset is corrected.
+        """
+
     def __init__(
         self,
         *,
@@ -895,10 +903,11 @@ class FootageEffort(_message.Message):
         decoded_duration: _duration_pb2.Duration | None = ...,
         passed_over_duration: _duration_pb2.Duration | None = ...,
         thoroughness: _abc.Iterable[Global___Thoroughness.ValueType] | None = ...,
+        true_start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decoded_duration", b"decoded_duration", "passed_over_duration", b"passed_over_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decoded_duration", b"decoded_duration", "passed_over_duration", b"passed_over_duration", "true_start_time", b"true_start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decoded_duration", b"decoded_duration", "footage_id", b"footage_id", "passed_over_duration", b"passed_over_duration", "thoroughness", b"thoroughness"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decoded_duration", b"decoded_duration", "footage_id", b"footage_id", "passed_over_duration", b"passed_over_duration", "thoroughness", b"thoroughness", "true_start_time", b"true_start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
