@@ -43,11 +43,13 @@ _MOST_NAMED = 1000
 """Recordings, and as many subjects, that a list of sightings may name."""
 GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
-    scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
+    scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was not there when it was searched",
     scan_pb2.COVERAGE_GAP_REASON_GIVEN_UP: "searching it failed again and again",
     scan_pb2.COVERAGE_GAP_REASON_CANCELLED: "the scan was cancelled first",
     scan_pb2.COVERAGE_GAP_REASON_NO_PICTURES: "the recording has no pictures there",
     scan_pb2.COVERAGE_GAP_REASON_DECODER_ENDED: "decoding it was ended",
+    scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_DAMAGED: "the object store has damaged it",
+    scan_pb2.COVERAGE_GAP_REASON_CAMERA_UNKNOWN: "its camera is not registered",
 }
 
 
@@ -211,6 +213,11 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
             "It was cancelled before all footage in its scope was counted: the rest is left out."
             if scan.state in ENDED
             else "Not all footage in its scope is counted yet."
+        )
+    if scan.progress.later_footage_count:
+        say(
+            "Recordings left out, as they came after the search was asked for, by the service's"
+            f" clock: {scan.progress.later_footage_count}. Search again to have them searched."
         )
     missing = times.seconds(coverage.requested_duration) - times.seconds(coverage.searched_duration)
     passed_over = times.seconds(coverage.passed_over_duration)

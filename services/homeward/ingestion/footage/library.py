@@ -78,7 +78,7 @@ class FootageLibrary:
 
         Raises:
             NotFoundError: `FOOTAGE_NOT_FOUND`.
-            FailedPreconditionError: `FOOTAGE_EXPIRED`.
+            FailedPreconditionError: `FOOTAGE_EXPIRED`, `FOOTAGE_DAMAGED`.
         """
         if not is_footage_id(footage_id):
             raise footage_not_found(footage_id)
@@ -102,7 +102,7 @@ class FootageLibrary:
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> list[Footage]:
-        """Return the recordings by camera and start; empty or None means no bound.
+        """Return the recordings that can be read by camera and start; empty or None means no bound.
 
         `finder` yields them one by one, and in pages, for callers that need not hold them all.
 
@@ -113,7 +113,7 @@ class FootageLibrary:
         """
         wanted = FootageFilter(tuple(camera_ids), start, end)
         async with aclosing(self.finder.each(wanted)) as found:
-            return [footage async for footage in found]
+            return [footage async for footage in found if isinstance(footage, Footage)]
 
     async def holds_any_of(self, camera_id: str) -> bool:
         """Tell whether there is a recording of a camera, though it may be past its deadline."""
@@ -212,7 +212,11 @@ class FootageLibrary:
         )
 
     async def manifest(self, footage_id: str) -> Footage | None:
-        """Return what the manifest of a recording says, whatever its deadline; None without one."""
+        """Return what the manifest of a recording says, whatever its deadline; None without one.
+
+        Raises:
+            FailedPreconditionError: `FOOTAGE_DAMAGED`.
+        """
         return await self.finder.manifest(footage_id) if is_footage_id(footage_id) else None
 
     async def examine(self, footage_id: str) -> Examination:

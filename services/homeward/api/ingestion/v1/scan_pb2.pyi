@@ -128,6 +128,14 @@ class _CoverageGapReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cov
     """The recording has no pictures there."""
     COVERAGE_GAP_REASON_DECODER_ENDED: _CoverageGapReason.ValueType  # 6
     """Decoding it was ended: it broke the decoder, or needed more time or memory than it may have."""
+    COVERAGE_GAP_REASON_FOOTAGE_DAMAGED: _CoverageGapReason.ValueType  # 7
+    """The object store has damaged what it holds of the recording. The gap has no length, as that of the
+    recording is not known.
+    """
+    COVERAGE_GAP_REASON_CAMERA_UNKNOWN: _CoverageGapReason.ValueType  # 8
+    """The recording is of a camera that is not registered, so that its clock is not known. The times of
+    the gap are by that clock.
+    """
 
 class CoverageGapReason(_CoverageGapReason, metaclass=_CoverageGapReasonEnumTypeWrapper):
     """Why a stretch of footage was not searched."""
@@ -146,6 +154,14 @@ COVERAGE_GAP_REASON_NO_PICTURES: CoverageGapReason.ValueType  # 5
 """The recording has no pictures there."""
 COVERAGE_GAP_REASON_DECODER_ENDED: CoverageGapReason.ValueType  # 6
 """Decoding it was ended: it broke the decoder, or needed more time or memory than it may have."""
+COVERAGE_GAP_REASON_FOOTAGE_DAMAGED: CoverageGapReason.ValueType  # 7
+"""The object store has damaged what it holds of the recording. The gap has no length, as that of the
+recording is not known.
+"""
+COVERAGE_GAP_REASON_CAMERA_UNKNOWN: CoverageGapReason.ValueType  # 8
+"""The recording is of a camera that is not registered, so that its clock is not known. The times of
+the gap are by that clock.
+"""
 Global___CoverageGapReason: _TypeAlias = CoverageGapReason  # noqa: Y015
 
 @_typing.final
@@ -473,6 +489,7 @@ class ScanProgress(_message.Message):
     CLOSED_SUBJECT_MATCH_COUNT_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
     PLANNING_FIELD_NUMBER: _builtins.int
+    LATER_FOOTAGE_COUNT_FIELD_NUMBER: _builtins.int
     footage_count: _builtins.int
     """Recordings in the scope, of those that are planned."""
     segment_count: _builtins.int
@@ -502,6 +519,10 @@ class ScanProgress(_message.Message):
     planning: _builtins.bool
     """Whether recordings of the scope are not counted yet. Of a scan that was cancelled: whether there
     are some that never were, beside those that are counted.
+    """
+    later_footage_count: _builtins.int
+    """Recordings of the scope that are left out, because by the service's clock they came after the scan
+    was created. A clock that was set back makes this of recordings that had come before.
     """
     @_builtins.property
     def total_duration(self) -> _duration_pb2.Duration:
@@ -533,10 +554,11 @@ class ScanProgress(_message.Message):
         closed_subject_match_count: _builtins.int = ...,
         waiting: Global___ScanWaiting | None = ...,
         planning: _builtins.bool = ...,
+        later_footage_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["done_duration", b"done_duration", "total_duration", b"total_duration", "waiting", b"waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "candidate_count", b"candidate_count", "closed_subject_match_count", b"closed_subject_match_count", "crowded_appearance_count", b"crowded_appearance_count", "discarded_appearance_count", b"discarded_appearance_count", "done_duration", b"done_duration", "dropped_match_count", b"dropped_match_count", "face_count", b"face_count", "footage_count", b"footage_count", "frame_count", b"frame_count", "planning", b"planning", "segment_count", b"segment_count", "segment_done_count", b"segment_done_count", "total_duration", b"total_duration", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "candidate_count", b"candidate_count", "closed_subject_match_count", b"closed_subject_match_count", "crowded_appearance_count", b"crowded_appearance_count", "discarded_appearance_count", b"discarded_appearance_count", "done_duration", b"done_duration", "dropped_match_count", b"dropped_match_count", "face_count", b"face_count", "footage_count", b"footage_count", "frame_count", b"frame_count", "later_footage_count", b"later_footage_count", "planning", b"planning", "segment_count", b"segment_count", "segment_done_count", b"segment_done_count", "total_duration", b"total_duration", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
