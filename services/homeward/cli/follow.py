@@ -141,7 +141,7 @@ def not_shown(progress: scan_pb2.ScanProgress) -> list[str]:
     rejected = progress.dropped_match_count - closed
     counts = {
         "a reviewer has rejected them before": rejected,
-        "their subject was closed during the search": closed,
+        "their subject was closed during the search, or its record is lost": closed,
     }
     return [f"Matches not shown because {why}: {count}." for why, count in counts.items() if count]
 

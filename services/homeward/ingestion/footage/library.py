@@ -9,6 +9,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import structlog
+
 from homeward.ingestion.footage import timeline
 from homeward.ingestion.footage.examining import Examinations
 from homeward.ingestion.footage.finding import FootageFilter, FootageFinder
@@ -24,6 +26,8 @@ from homeward.ingestion.footage.timeline import Examination, Timeline
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
+
+log = structlog.get_logger()
 
 PICTURES_HELD = 2_000_000
 """Most pictures whose timelines are kept in memory for the next segment of their recording; a
@@ -149,10 +153,17 @@ class FootageLibrary:
         return self._timelines[held]
 
     async def _read(self, footage_id: str, version: int) -> Timeline:
-        data = await self._store.get(FootageLayout(footage_id).timeline(version))
-        if data is None:  # lost, or the recording is gone, which the examination finds out
-            await self._examinations.of(footage_id)
-            data = await self._store.get(FootageLayout(footage_id).timeline(timeline.VERSION))
+        key = FootageLayout(footage_id).timeline(version)
+        data = await self._store.get(key)
+        if data is not None:
+            try:
+                return await self._executor.run(_prepared, data)
+            except ValueError as error:
+                log.warning("a timeline is damaged; it is made anew", key=key, problem=str(error))
+                await self._store.delete(key)
+        # Lost, or the recording is gone, which the examination finds out.
+        await self._examinations.of(footage_id)
+        data = await self._store.get(FootageLayout(footage_id).timeline(timeline.VERSION))
         if data is None:
             raise footage_not_found(footage_id)
         return await self._executor.run(_prepared, data)

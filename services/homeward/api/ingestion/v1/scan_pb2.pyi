@@ -515,7 +515,9 @@ class ScanProgress(_message.Message):
     crowded_appearance_count: _builtins.int
     """Appearances that were alike to more than ten subjects. The ten most alike are listed."""
     closed_subject_match_count: _builtins.int
-    """Of `dropped_match_count`, those of a subject that was closed meanwhile."""
+    """Of `dropped_match_count`, those of a subject that was closed meanwhile, or of which there is no
+    record any more.
+    """
     planning: _builtins.bool
     """Whether recordings of the scope are not counted yet. Of a scan that was cancelled: whether there
     are some that never were, beside those that are counted.
