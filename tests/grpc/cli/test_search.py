@@ -399,8 +399,9 @@ def test_ctrl_c_leaves_the_scan_running_and_says_how_to_go_on(
     assert f"homeward scan cancel {SCAN}" in told
 
 
+@pytest.mark.usefixtures("homeward")
 def test_ctrl_c_before_the_scan_is_known_says_that_it_may_have_begun(
-    homeward: Homeward, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Interrupted:
         def __init__(self, _: Any) -> None: ...
