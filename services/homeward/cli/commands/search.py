@@ -9,12 +9,11 @@ from datetime import datetime
 import click
 
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
-from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import matching_service_pb2
 from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
 from homeward.cli import authorisation, caveats, completing, policy_figures, terminal, times
 from homeward.cli.errors import CliError, ExitCode
-from homeward.cli.follow import follow
+from homeward.cli.follow import create, follow
 from homeward.cli.ids import full_footage_id, full_subject_id, known_cameras
 from homeward.cli.options import Command, Session, connected, operator_name
 
@@ -105,7 +104,8 @@ def search(
         include_rejected=include_rejected,
     )
     _warn(session, scope.subject_ids)
-    created = ScanServiceStub(session.connections.channel("ingestion")).CreateScan(
+    created = create(
+        session,
         scan_service_pb2.CreateScanRequest(
             scope=scope,
             request_id=str(uuid.uuid4()),
@@ -116,11 +116,11 @@ def search(
                 less_intrusive_means=tried,
             ),
             requester=operator_name(),
-        )
+        ),
     )
-    if awaited := authorisation.sentence(created.scan):
+    if awaited := authorisation.sentence(created):
         terminal.tell(awaited, err=True)
-    return follow(session, created.scan)
+    return follow(session, created)
 
 
 def _warn(session: Session, subject_ids: Sequence[str]) -> None:
