@@ -217,6 +217,7 @@ _ADVICE: Mapping[str, str] = {
 FIELD_OPTIONS: Mapping[str, str] = {
     "approver": "--by",
     "authoriser": "--by",
+    "camera.camera_id": "CAM",
     "camera.clock_offset": "--clock-offset",
     "camera.latitude": "--lat",
     "camera.longitude": "--lon",
@@ -232,7 +233,7 @@ FIELD_OPTIONS: Mapping[str, str] = {
     "subject.review_time": "--review-by",
     "valid_until_time": "--until",
 }
-"""Options of the command line for fields of requests that have another name."""
+"""Options and arguments of the command line for fields of requests that have another name."""
 
 PHOTO_ADVICE: Mapping[str, str] = {
     "NO_FACE": "use a photograph that shows the face",

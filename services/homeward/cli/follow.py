@@ -38,6 +38,9 @@ ENDED = (
 _ATTEMPTS = 10
 """In a row and without an answer; the waits between them add up to a minute."""
 _ENDS_EARLY = "the watch ends before the scan does"
+_MAY_HAVE_BEGUN = (
+    "The search may have begun: `homeward scan list` shows it, `homeward scan cancel ID` ends it."
+)
 _NOT_HELD = "not held"
 _MOST_NAMED = 1000
 """Recordings, and as many subjects, that a list of sightings may name."""
@@ -113,6 +116,13 @@ def updates(scans: ScanServiceStub, findings: Findings) -> Iterator[None]:
         patience.pause(failures, broken.message if broken else _ENDS_EARLY)
 
 
+def create(session: Session, request: scan_service_pb2.CreateScanRequest) -> scan_pb2.Scan:
+    """Create a scan; who interrupts that is told that it may have begun."""
+    scans = ScanServiceStub(session.connections.channel("ingestion"))
+    with until_stopped(lambda: _MAY_HAVE_BEGUN):
+        return scans.CreateScan(request).scan
+
+
 def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
     """Show a scan's progress until it ends, then its candidates and its coverage."""
     findings = Findings(scan)
@@ -177,8 +187,10 @@ def tell_findings(session: Session, findings: Findings) -> None:
         return
     state = enum_word(scan_pb2.Scan.State.Name(findings.scan.state), "STATE_")
     session.view.say(f"Scan {findings.scan.scan_id}: {state}")
+    states: Sequence[str] = ()
     if candidates:
-        _tell_candidates(session, candidates, known)
+        states = _states(session, candidates)
+        _tell_candidates(session, candidates, known, states)
     else:
         for line in _none_found(findings.scan, worth):
             session.view.say(line)
@@ -199,6 +211,10 @@ def tell_findings(session: Session, findings: Findings) -> None:
         session.view.say(told)
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan)
+    if "unreviewed" in states:
+        session.view.say(
+            "`homeward review` shows each candidate with its pictures, to be confirmed or rejected."
+        )
 
 
 def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
@@ -314,8 +330,8 @@ def _tell_candidates(
     session: Session,
     candidates: list[scan_pb2.ScanCandidate],
     known: Mapping[str, subject_pb2.Subject],
+    states: Sequence[str],
 ) -> None:
-    states = _states(session, candidates)
     matches.tell_matches(session, candidates, known, states)
     if _NOT_HELD in states:
         session.view.say(

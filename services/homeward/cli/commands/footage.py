@@ -93,6 +93,7 @@ def add(
     """
     files = recordings_among(files)
     start_of = _starts(files, starts, pattern)
+    known_cameras(session, [camera_id])  # reading a large file takes minutes
     stub = _stub(session)
     added: list[upload.UploadResult] = []
     warned: list[dict[str, str]] = []

@@ -26,6 +26,7 @@ from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceSt
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import authorisation, completing, nearby, terminal, times
 from homeward.cli.errors import CliError, ExitCode, confirm_first
+from homeward.cli.follow import create
 from homeward.cli.ids import full_sighting_id
 from homeward.cli.nearby import Reach, Unsearched
 from homeward.cli.options import Command, Session, connected, operator_name
@@ -209,8 +210,8 @@ def _scope(sighting: sighting_pb2.Sighting, found: Sequence[Unsearched]) -> scan
 def _created(
     session: Session, scope: scan_pb2.ScanScope, necessity: str, tried: str
 ) -> scan_pb2.Scan:
-    stub = ScanServiceStub(session.connections.channel("ingestion"))
-    return stub.CreateScan(
+    return create(
+        session,
         scan_service_pb2.CreateScanRequest(
             scope=scope,
             request_id=str(uuid.uuid4()),
@@ -218,8 +219,8 @@ def _created(
                 necessity=necessity, less_intrusive_means=tried
             ),
             requester=operator_name(),
-        )
-    ).scan
+        ),
+    )
 
 
 def command(scope: scan_pb2.ScanScope, necessity: str, tried: str) -> list[str]:

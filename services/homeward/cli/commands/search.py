@@ -9,12 +9,11 @@ from datetime import datetime
 import click
 
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
-from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import matching_service_pb2, subject_pb2
 from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
 from homeward.cli import authorisation, caveats, completing, policy_figures, terminal, times
 from homeward.cli.errors import CliError, ExitCode
-from homeward.cli.follow import follow
+from homeward.cli.follow import create, follow
 from homeward.cli.ids import full_footage_id, full_subject_id, known_cameras
 from homeward.cli.looked_for import left_out
 from homeward.cli.options import Command, Session, connected, operator_name
@@ -107,7 +106,8 @@ def search(
     )
     known = caveats.subjects(session)
     _warn(session, known, scope.subject_ids)
-    created = ScanServiceStub(session.connections.channel("ingestion")).CreateScan(
+    created = create(
+        session,
         scan_service_pb2.CreateScanRequest(
             scope=scope,
             request_id=str(uuid.uuid4()),
@@ -118,13 +118,13 @@ def search(
                 less_intrusive_means=tried,
             ),
             requester=operator_name(),
-        )
+        ),
     )
-    if awaited := authorisation.sentence(created.scan):
+    if awaited := authorisation.sentence(created):
         terminal.tell(awaited, err=True)
-    for line in left_out(created.scan, known.values()):
+    for line in left_out(created, known.values()):
         terminal.tell(line, err=True)
-    return follow(session, created.scan)
+    return follow(session, created)
 
 
 def _warn(
