@@ -209,9 +209,15 @@ class Everybody:
         del margin
         return [[Match("somebody", "", 1.0)] for _ in probes], MatchPolicy("blur", 0.0)
 
+    async def join(self, drafts: Sequence[SightingDraft]) -> list[str | Drop | None]:
+        """Ask for the stills of all."""
+        return [None for _ in drafts]
+
     async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
         """Add up what the stills of a finding leave, and forget it."""
-        for still in (one for draft in drafts for one in draft.stills):
+        stills = (one.still for draft in drafts for one in draft.stills)
+        for still in stills:
+            assert still is not None, "they are made before a finding is recorded"
             if (measured := self._images.measured.get(still.picture)) is not None:
                 self.tally.add(measured)
         return [Drop.SUBJECT_CLOSED] * len(drafts)

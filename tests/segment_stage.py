@@ -208,7 +208,9 @@ class FakeImages:
 
 def best_still(draft: SightingDraft) -> bytes:
     """Return the still of the best shot."""
-    return next(one.picture for one in draft.stills if one.offset == draft.best_shot)
+    still = next(one.still for one in draft.stills if one.offset == draft.best_shot)
+    assert still is not None
+    return still.picture
 
 
 def _shown(portrait: Portrait) -> Shown:

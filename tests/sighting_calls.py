@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from homeward.core.policy import PolicyFigures, Rate
+from homeward.matching.gallery.model import Box
 from homeward.matching.sightings.ledger import RejectedSpan
-from homeward.matching.sightings.model import Decision, Disposition, Sighting
+from homeward.matching.sightings.model import (
+    Decision,
+    Disposition,
+    Finding,
+    Sighting,
+    SightingStill,
+)
 from homeward.matching.sightings.ports import SightingFilter
 from homeward.matching.sightings.spans import Rejection
 from homeward.servicekit.errors import unavailable
@@ -20,6 +28,28 @@ FIGURES = PolicyFigures(
     approved=False, gallery_size=1, expected_fpir=RATE, fnir=RATE, measured_gallery_size=500
 )
 CONFIRM, REJECT, INCONCLUSIVE = Decision.CONFIRM, Decision.REJECT, Decision.INCONCLUSIVE
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def with_stills(found: Finding, qualities: dict[float, float], *, name: str = "") -> Finding:
+    """Return a finding with a still a second of `qualities`; its best shot is the first one."""
+    sighting = found.sighting
+    first = seconds(next(iter(qualities)))
+    begin = sighting.start_time - sighting.start_offset
+    stills = tuple(
+        SightingStill(seconds(at), begin + seconds(at), 0.5, 40.0, Box(1, 2, 3, 4), quality)
+        for at, quality in sorted(qualities.items())
+    )
+    return replace(
+        found,
+        sighting=replace(
+            sighting, stills=stills, best_shot_offset=first, best_shot_time=begin + first
+        ),
+        stills=tuple(f"{name}{at:g}".encode() for at in sorted(qualities)),
+    )
 
 
 async def recorded(matching: Any, finding: Any) -> Sighting:

@@ -26,6 +26,7 @@ FROM_OTHERS = {
     "kube_job_status_failed": {"job_name"},
     "kube_cronjob_status_last_successful_time": {"cronjob"},
     "kube_cronjob_created": {"cronjob"},
+    "certmanager_certificate_expiration_timestamp_seconds": {"name"},
 }
 TARGET_LABELS = {"job", "instance"}
 
@@ -220,6 +221,7 @@ def test_a_dashboard_names_a_unit_and_has_no_two_panels_in_one_place(
 
 
 HOURS = "x200"  # a sample a minute; alerts are asked for after three hours
+CERTIFICATE_ENDS = "certmanager_certificate_expiration_timestamp_seconds"
 HEALTHY = {
     **{
         f'up{{job="homeward-{job}",instance="a"}}': f"1{HOURS}"
@@ -241,6 +243,8 @@ HEALTHY = {
     'kube_cronjob_status_last_successful_time{cronjob="homeward-retention-check"}': (
         f"0+60{HOURS}"
     ),
+    f'{CERTIFICATE_ENDS}{{name="homeward-matching"}}': f"1000000{HOURS}",
+    f'{CERTIFICATE_ENDS}{{name="somebody-elses"}}': f"0{HOURS}",
     'homeward_policy_valid_until_timestamp_seconds{policy_id="p/1"}': f"9000000{HOURS}",
     "homeward_policy_in_force": f"1{HOURS}",
     "homeward_promise_broken": f"0{HOURS}",
@@ -331,6 +335,9 @@ ILL = {
     "HomewardSegmentsRetried": {"homeward_scan_segment_redeliveries_total": f"0+2{HOURS}"},
     "HomewardServiceDown": {'up{job="homeward-scanner",instance="a"}': f"0{HOURS}"},
     "HomewardServiceMissing": {'up{job="homeward-matching",instance="a"}': "1x100 stale"},
+    "HomewardCertificateExpiring": {
+        f'{CERTIFICATE_ENDS}{{name="homeward-matching"}}': f"600000{HOURS}"
+    },
     "HomewardRestarting": {
         'process_start_time_seconds{job="homeward-scanner",instance="a"}': f"100+60{HOURS}"
     },

@@ -252,10 +252,11 @@ def test_a_file_that_cannot_be_searched_is_refused_with_what_is_wrong(
     assert says in refused.err
 
 
+@pytest.mark.usefixtures("searched")  # there is a camera
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["--camera", "nowhere", "--start", START], 5, "no camera nowhere"),
+        (["--camera", "nowhere", "--start", START], 5, "no camera is named nowhere"),
         (["--camera", "street", "--start", "2026-03-04T10:00:00"], 2, "zone"),
         (["--camera", "street", "--start", "2999-01-01T00:00:00Z"], 4, "future"),
     ],

@@ -211,6 +211,11 @@ def _sentence(session: Session, one: _Warning) -> str:
             " side by side: it may show somebody else, or the same person years apart, turned away"
             " or in poor light."
         )
+    if one.kind == _Warning.KIND_OTHER_FACES:
+        return (
+            f"it shows {one.other_face_count + 1} faces, and the largest one is looked for. If that"
+            " is somebody else, cut the photograph to the person and add that."
+        )
     other = _other(session, one.subject_id)
     if one.kind == _Warning.KIND_LIKE_ANOTHER_SUBJECT:
         return (

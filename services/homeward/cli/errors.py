@@ -103,6 +103,10 @@ _ADVICE: Mapping[str, str] = {
         " ID` removes one; an upload that broke off is forgotten after a day"
     ),
     "FOOTAGE_NOT_FOUND": "`homeward footage list` shows what is held",
+    "FOOTAGE_DAMAGED": (
+        "`homeward footage rm ID` removes it; then add the file again, and tell whoever runs the"
+        " object store"
+    ),
     "FOOTAGE_EXPIRED": "footage is kept for at most 31 days; ask the owner of the camera for it",
     "CLIP_TOO_LONG": "give fewer --seconds, or --around-still",
     "FOOTAGE_EXISTS_ELSEWHERE": (
@@ -213,6 +217,7 @@ _ADVICE: Mapping[str, str] = {
 FIELD_OPTIONS: Mapping[str, str] = {
     "approver": "--by",
     "authoriser": "--by",
+    "camera.camera_id": "CAM",
     "camera.clock_offset": "--clock-offset",
     "camera.latitude": "--lat",
     "camera.longitude": "--lon",
@@ -228,7 +233,7 @@ FIELD_OPTIONS: Mapping[str, str] = {
     "subject.review_time": "--review-by",
     "valid_until_time": "--until",
 }
-"""Options of the command line for fields of requests that have another name."""
+"""Options and arguments of the command line for fields of requests that have another name."""
 
 PHOTO_ADVICE: Mapping[str, str] = {
     "NO_FACE": "use a photograph that shows the face",

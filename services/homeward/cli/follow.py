@@ -24,6 +24,7 @@ from homeward.cli import (
     times,
 )
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
+from homeward.cli.looked_for import left_out
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
 from homeward.cli.render import SENTENCE, enum_word
@@ -37,16 +38,21 @@ ENDED = (
 _ATTEMPTS = 10
 """In a row and without an answer; the waits between them add up to a minute."""
 _ENDS_EARLY = "the watch ends before the scan does"
+_MAY_HAVE_BEGUN = (
+    "The search may have begun: `homeward scan list` shows it, `homeward scan cancel ID` ends it."
+)
 _NOT_HELD = "not held"
 _MOST_NAMED = 1000
 """Recordings, and as many subjects, that a list of sightings may name."""
 GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
-    scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
+    scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was not there when it was searched",
     scan_pb2.COVERAGE_GAP_REASON_GIVEN_UP: "searching it failed again and again",
     scan_pb2.COVERAGE_GAP_REASON_CANCELLED: "the scan was cancelled first",
     scan_pb2.COVERAGE_GAP_REASON_NO_PICTURES: "the recording has no pictures there",
     scan_pb2.COVERAGE_GAP_REASON_DECODER_ENDED: "decoding it was ended",
+    scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_DAMAGED: "the object store has damaged it",
+    scan_pb2.COVERAGE_GAP_REASON_CAMERA_UNKNOWN: "its camera is not registered",
 }
 
 
@@ -110,6 +116,13 @@ def updates(scans: ScanServiceStub, findings: Findings) -> Iterator[None]:
         patience.pause(failures, broken.message if broken else _ENDS_EARLY)
 
 
+def create(session: Session, request: scan_service_pb2.CreateScanRequest) -> scan_pb2.Scan:
+    """Create a scan; who interrupts that is told that it may have begun."""
+    scans = ScanServiceStub(session.connections.channel("ingestion"))
+    with until_stopped(lambda: _MAY_HAVE_BEGUN):
+        return scans.CreateScan(request).scan
+
+
 def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
     """Show a scan's progress until it ends, then its candidates and its coverage."""
     findings = Findings(scan)
@@ -138,7 +151,7 @@ def not_shown(progress: scan_pb2.ScanProgress) -> list[str]:
     rejected = progress.dropped_match_count - closed
     counts = {
         "a reviewer has rejected them before": rejected,
-        "their subject was closed during the search": closed,
+        "their subject was closed during the search, or its record is lost": closed,
     }
     return [f"Matches not shown because {why}: {count}." for why, count in counts.items() if count]
 
@@ -160,18 +173,24 @@ def tell_findings(session: Session, findings: Findings) -> None:
     """Print candidates, then coverage."""
     candidates = findings.best_first()
     known = caveats.subjects(session)
-    looked_for = _looked_for(findings.scan, known)
-    worth = caveats.in_force(session) if looked_for or not candidates else caveats.NOT_IN_FORCE
+    wanted = _looked_for(findings.scan, known)
+    worth = caveats.in_force(session) if wanted or not candidates else caveats.NOT_IN_FORCE
     # Of whom the figures do not hold: of all who were looked for, found or not.
     earlier = [one for one in candidates if one.policy_id != worth.policy_id]
-    warned = caveats.of_subjects(looked_for, worth) + caveats.beside(earlier, known)
+    warned = [
+        *left_out(findings.scan, known.values()),
+        *caveats.of_subjects(wanted, worth),
+        *caveats.beside(earlier, known),
+    ]
     if session.view.json:
         session.view.document({"scan": findings.scan, "candidates": candidates, "caveats": warned})
         return
     state = enum_word(scan_pb2.Scan.State.Name(findings.scan.state), "STATE_")
     session.view.say(f"Scan {findings.scan.scan_id}: {state}")
+    states: Sequence[str] = ()
     if candidates:
-        _tell_candidates(session, candidates, known)
+        states = _states(session, candidates)
+        _tell_candidates(session, candidates, known, states)
     else:
         for line in _none_found(findings.scan, worth):
             session.view.say(line)
@@ -192,6 +211,10 @@ def tell_findings(session: Session, findings: Findings) -> None:
         session.view.say(told)
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan)
+    if "unreviewed" in states:
+        session.view.say(
+            "`homeward review` shows each candidate with its pictures, to be confirmed or rejected."
+        )
 
 
 def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
@@ -206,6 +229,11 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
             "It was cancelled before all footage in its scope was counted: the rest is left out."
             if scan.state in ENDED
             else "Not all footage in its scope is counted yet."
+        )
+    if scan.progress.later_footage_count:
+        say(
+            "Recordings left out, as they came after the search was asked for, by the service's"
+            f" clock: {scan.progress.later_footage_count}. Search again to have them searched."
         )
     missing = times.seconds(coverage.requested_duration) - times.seconds(coverage.searched_duration)
     passed_over = times.seconds(coverage.passed_over_duration)
@@ -302,8 +330,8 @@ def _tell_candidates(
     session: Session,
     candidates: list[scan_pb2.ScanCandidate],
     known: Mapping[str, subject_pb2.Subject],
+    states: Sequence[str],
 ) -> None:
-    states = _states(session, candidates)
     matches.tell_matches(session, candidates, known, states)
     if _NOT_HELD in states:
         session.view.say(

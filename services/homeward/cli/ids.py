@@ -28,7 +28,7 @@ from homeward.api.matching.v1.policy_service_pb2_grpc import PolicyServiceStub
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import times
-from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.errors import CliError, ExitCode, advise
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
 
@@ -63,8 +63,7 @@ def full_id(
     """
     if len(given) < SHORTEST:
         raise CliError(
-            f"{given} is too short for the id of a {noun}: give at least {SHORTEST}"
-            " characters of it",
+            f"{given} is too short for an id: give at least {SHORTEST} characters of it",
             advice=f"`homeward {noun} list` shows them",
         )
     if len(given) >= length:
@@ -207,7 +206,9 @@ def known_cameras(session: Session, given: Sequence[str]) -> Sequence[str]:
             raise not_found(
                 "camera",
                 f"no camera is named {name}",
-                advice=f"did you mean {' or '.join(near)}?" if near else "",
+                advice=f"did you mean {' or '.join(near)}?"
+                if near
+                else advise("CAMERA_NOT_FOUND", {}),
             )
     return given
 

@@ -10,6 +10,7 @@ import re
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
+import click
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -107,6 +108,11 @@ def _day(text: str) -> date | None:
 
 def _day_or_instant(text: str, *, day_after: int) -> datetime:
     day = _day(text)
+    if day is None and ":" not in text:
+        raise ValueError(
+            f"{text!r} is neither a day nor a time; write it like 2026-11-20 or"
+            " 2026-11-20T10:00:00Z"
+        )
     if day is None:
         return parse_instant(text)
     instant = _midnight(day + timedelta(days=day_after))
@@ -218,9 +224,15 @@ def marked(stamp: Timestamp, *, uncertain: bool) -> str:
 
 
 def interval(begin: datetime | None, end: datetime | None) -> TimeInterval | None:
-    """Return a span of time for the wire; nothing when it has no bound."""
+    """Return a span of time for the wire; nothing when it has no bound.
+
+    Raises:
+        click.UsageError: It ends before it begins.
+    """
     if begin is None and end is None:
         return None
+    if begin and end and end <= begin:
+        raise click.UsageError("--to must be later than --from")
     return TimeInterval(
         start_time=to_timestamp(begin) if begin else None,
         end_time=to_timestamp(end) if end else None,

@@ -281,6 +281,9 @@ class _Scorer:
         ranked = sorted(scored, key=lambda one: -one[1])
         return [Match(name, "", score) for name, score in ranked if score >= least]
 
+    async def join(self, drafts: Sequence[SightingDraft]) -> list[str | Drop | None]:
+        return [None for _ in drafts]  # the stills say which picture stands for a finding
+
     async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
         for one in drafts:
             fused = float(self._gallery[one.match.subject_id] @ one.template.values)

@@ -14,13 +14,15 @@ from prometheus_client import Counter, Histogram
 
 from homeward.servicekit import tracing
 
-Stage = Literal["decode", "detect", "select", "refine", "embed", "match", "stills", "record"]
+Stage = Literal[
+    "decode", "detect", "select", "refine", "embed", "match", "join", "stills", "record"
+]
 
 STAGE_SECONDS = Histogram(
     "homeward_scan_stage_seconds",
     "How long pieces of a scan's work took. `decode`: a decoder on a piece of some seconds, without"
     " waiting for room. `detect`: waiting for the faces of a few pictures. `select`: following and"
-    " aligning those. `embed`, `match`, `record`: a call each. `stills`: making the pictures of a"
+    " aligning those. `embed`, `match`, `join`, `record`: a call each. `stills`: the pictures of a"
     " candidate. Stages run side by side.",
     ["stage"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),

@@ -20,7 +20,8 @@ PROBES = Counter(
 SIGHTINGS = Counter(
     "homeward_sightings_total",
     "Findings of scanners: `recorded`, `joined` to a sighting that there was, or dropped, as"
-    " `rejected before` or because of `subject closed` or `footage removed`.",
+    " `rejected before` or because of `subject closed`, `footage removed` or `scan refused`; or"
+    " `stills needed`: they come again with their stills.",
     ["outcome"],
 )
 REVIEWS = Counter("homeward_sighting_reviews_total", "Decisions of reviewers.", ["decision"])

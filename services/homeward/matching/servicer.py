@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -43,6 +43,7 @@ from homeward.matching.policies.catalogue import Policies
 from homeward.matching.policy_servicer import PolicyServicer
 from homeward.matching.retention import Retention
 from homeward.matching.sightings import ledger
+from homeward.matching.sightings.model import Finding
 from homeward.matching.sightings.taking_back import Withdrawal
 from homeward.matching.subjects.certificates import Certificates
 from homeward.matching.subjects.records import SubjectRecords, newest_first, visible_subjects
@@ -242,12 +243,21 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: sighting_service_pb2.RecordSightingsRequest, _: Context
     ) -> sighting_service_pb2.RecordSightingsResponse:
         findings = convert_findings.findings_from(request, now=self._clock.now())
+        return sighting_service_pb2.RecordSightingsResponse(results=await self._recorded(findings))
+
+    async def JoinSightings(
+        self, request: sighting_service_pb2.JoinSightingsRequest, _: Context
+    ) -> sighting_service_pb2.JoinSightingsResponse:
+        findings = convert_findings.findings_without_stills_from(request, now=self._clock.now())
+        return sighting_service_pb2.JoinSightingsResponse(results=await self._recorded(findings))
+
+    async def _recorded(
+        self, findings: Sequence[Finding]
+    ) -> list[sighting_service_pb2.RecordedSighting]:
         results = [await self._recording.record(finding) for finding in findings]
         for disposition, _sighting in results:
             metrics.SIGHTINGS.labels(disposition.value).inc()
-        return sighting_service_pb2.RecordSightingsResponse(
-            results=[convert_sightings.to_recorded(*one, self._review.rules) for one in results]
-        )
+        return [convert_sightings.to_recorded(*one, self._review.rules) for one in results]
 
     async def GetSighting(
         self, request: sighting_service_pb2.GetSightingRequest, _: Context

@@ -68,6 +68,26 @@ def test_a_recording_arrives_as_it_is(
     assert f"footage {FOOTAGE}" in capsys.readouterr().out
 
 
+def test_a_mistyped_camera_is_answered_before_the_file_is_read(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "not there.mp4")
+    start = ("--start", "2026-11-20T10:00:00Z")
+    assert run(["footage", "add", path, "--camera", "gat", *start]) == 5
+    told = capsys.readouterr().err
+    assert "no camera is named gat" in told
+    assert "did you mean gate?" in told
+
+
+def test_a_camera_that_nobody_registered_is_answered_with_how_to(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "gate.mp4", b"recording")
+    start = ("--start", "2026-11-20T10:00:00Z")
+    assert run(["footage", "add", path, "--camera", "quay-7", *start]) == 5
+    assert "`homeward camera add` adds one" in capsys.readouterr().err
+
+
 def test_an_upload_that_breaks_goes_on_where_it_stopped(
     homeward: Homeward, tmp_path: Path, pauses: list[int]
 ) -> None:
@@ -377,3 +397,23 @@ def test_whoever_removes_footage_is_asked_about_its_sightings_too(
     asked = at_a_terminal(monkeypatch, False)
     assert run(["footage", "rm", FOOTAGE[:8]]) == 130
     assert asked[0].endswith(", and what was found there and is not confirmed?")
+
+
+def test_what_the_store_has_damaged_is_listed_without_numbers_and_can_be_removed(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.held = {
+        "a digest": footage_pb2.Footage(
+            footage_id=FOOTAGE, camera_id="gate", problems=[footage_pb2.FOOTAGE_PROBLEM_DAMAGED]
+        )
+    }
+    homeward.footage.refusals["GetFootage"] = Refusal(
+        grpc.StatusCode.FAILED_PRECONDITION, "FOOTAGE_DAMAGED", "its manifest cannot be read"
+    )
+
+    assert run(["footage", "list"]) == 0
+    assert run(["footage", "rm", FOOTAGE, "--yes"]) == 0
+
+    told = capsys.readouterr().out
+    assert f"{FOOTAGE}\tgate\t\t\t\t\t\tdamaged" in told
+    assert f"Footage {FOOTAGE} is removed." in told

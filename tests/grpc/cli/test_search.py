@@ -33,7 +33,7 @@ from homeward.api.common.v1.policy_pb2 import PolicyFigures
 from homeward.api.common.v1.types_pb2 import TimeInterval
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.matching.v1 import sighting_pb2
-from homeward.cli import patience
+from homeward.cli import follow, patience
 from homeward.cli.__main__ import run
 
 
@@ -399,6 +399,42 @@ def test_ctrl_c_leaves_the_scan_running_and_says_how_to_go_on(
     assert f"homeward scan cancel {SCAN}" in told
 
 
+@pytest.mark.usefixtures("homeward")
+def test_ctrl_c_before_the_scan_is_known_says_that_it_may_have_begun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted:
+        def __init__(self, _: Any) -> None: ...
+
+        def CreateScan(self, _: Any) -> Any:  # noqa: N802 - gRPC's name
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(follow, "ScanServiceStub", Interrupted)
+    assert run(["search"]) == 130
+    told = capsys.readouterr().err
+    assert "error" not in told
+    assert "The search may have begun: `homeward scan list` shows it" in told
+
+
+def test_a_search_that_found_somebody_says_how_to_judge_it(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.script = [[candidate(), ended()]]
+    homeward.sightings.held = [sighting_pb2.Sighting(sighting_id=SIGHTING, footage_id=FOOTAGE)]
+    assert run(["search"]) == 0
+    assert capsys.readouterr().out.endswith(
+        "`homeward review` shows each candidate with its pictures, to be confirmed or rejected.\n"
+    )
+
+
+def test_times_the_wrong_way_round_are_refused_by_their_options(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["search", "--from", "2026-11-21", "--to", "2026-11-20"]) == 2
+    assert "--to must be later than --from" in capsys.readouterr().err
+    assert homeward.scans.created == []
+
+
 def test_a_search_says_what_it_waits_for_where_and_since_when(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -503,3 +539,29 @@ def test_a_search_for_everybody_does_not_look_again_where_sightings_were_rejecte
     assert run(["search", "--include-rejected"]) == 2
     assert "needs --subject" in capsys.readouterr().err
     assert homeward.scans.created == []
+
+
+def test_whoever_is_enrolled_without_a_photograph_is_told_as_not_looked_for(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del enrolled(homeward).reference_photos[:]
+    homeward.scans.script = [[ended()]]
+
+    assert run(["search"]) == 0
+
+    told = capsys.readouterr()
+    warning = "WARNING: not looked for, or not from the beginning of this search: Anna."
+    assert warning in told.err
+    assert warning in told.out
+
+
+def test_recordings_that_came_later_by_the_clock_are_told(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    update = ended()
+    update.scan.progress.later_footage_count = 2
+    homeward.scans.script = [[update]]
+
+    assert run(["search"]) == 0
+
+    assert "by the service's clock: 2. Search again" in capsys.readouterr().out

@@ -57,7 +57,7 @@ def test_a_photograph_that_the_model_cannot_use_is_shown_as_not_used(
     assert run(["subject", "show", ANNA]) == 0
 
     printed = capsys.readouterr().out
-    assert "1 (1 not used)" in printed
+    assert "2 (1 not used)" in printed
     assert "no: the model pack in use cannot" in printed
 
 
@@ -188,6 +188,11 @@ TWICE = warning(subject_service_pb2.EnrolmentWarning.KIND_LIKE_ANOTHER_SUBJECT, 
 SAME_FILE = warning(subject_service_pb2.EnrolmentWarning.KIND_SAME_FILE, BERT, 1.0)
 
 
+OTHER_FACES = subject_service_pb2.EnrolmentWarning(
+    kind=subject_service_pb2.EnrolmentWarning.KIND_OTHER_FACES, subject_id=ANNA, other_face_count=1
+)
+
+
 @pytest.mark.parametrize(
     ("told", "words"),
     [
@@ -201,6 +206,7 @@ SAME_FILE = warning(subject_service_pb2.EnrolmentWarning.KIND_SAME_FILE, BERT, 1
         ),
         (TWICE, "twins, other relatives and people who look alike give the same warning"),
         (SAME_FILE, f"b.jpg: the same file is a photograph of subject {BERT} (MP-2 Bert)."),
+        (OTHER_FACES, "b.jpg: it shows 2 faces, and the largest one is looked for. If that is"),
     ],
 )
 def test_a_photograph_that_may_be_a_mistake_is_told(

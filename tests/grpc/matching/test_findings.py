@@ -78,6 +78,54 @@ async def test_record_sightings_names_the_field_of_the_finding_that_breaks_its_r
     assert await fields_at_fault(call) == [f"findings[1].{field}"]
 
 
+async def join(world: World, *findings: sightings.SightingFinding) -> Any:
+    request = sightings.JoinSightingsRequest(findings=findings)
+    return await world.sightings.JoinSightings(request)
+
+
+def before_stills(made: sightings.SightingFinding) -> sightings.SightingFinding:
+    unmade = sightings.SightingFinding()
+    unmade.CopyFrom(made)
+    unmade.ClearField("still")
+    unmade.ClearField("stills")
+    return unmade
+
+
+async def test_join_sightings_answers_which_findings_need_their_stills(
+    world: World, finding: Any
+) -> None:
+    (first,) = (await record(world, finding())).results
+    new = finding(footage_id="another-recording")
+
+    answer = await join(world, before_stills(finding()), before_stills(new))
+
+    kinds = sightings.RecordedSighting
+    assert [one.disposition for one in answer.results] == [
+        kinds.DISPOSITION_JOINED,
+        kinds.DISPOSITION_STILLS_NEEDED,
+    ]
+    assert answer.results[0].sighting == first.sighting
+    assert not answer.results[1].HasField("sighting")
+    assert (await record(world, new)).results[0].disposition == kinds.DISPOSITION_RECORDED
+
+
+@pytest.mark.parametrize("field", ["still", "stills", "sighting.subject_id"])
+async def test_join_sightings_names_the_field_of_the_finding_that_breaks_its_rule(
+    world: World, finding: Any, field: str
+) -> None:
+    wrong = before_stills(finding())
+    if field == "still":
+        wrong.still = b"a still"
+    elif field == "stills":
+        wrong.stills.append(b"a still")
+    else:
+        wrong.sighting.subject_id = ""
+
+    call = join(world, before_stills(finding()), wrong)
+
+    assert await fields_at_fault(call) == [f"findings[1].{field}"]
+
+
 async def test_a_sighting_keeps_what_its_threshold_was_worth(world: World, finding: Any) -> None:
     answer = await record(world, finding(figures=figures()))
 

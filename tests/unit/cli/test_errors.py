@@ -115,7 +115,7 @@ def test_a_folder_that_is_not_there_is_told_with_what_to_look_at(
 
 def options(command: click.Command | None) -> set[str]:
     assert command is not None
-    own = {name for param in command.params for name in param.opts}
+    own = {name for param in command.params for name in (*param.opts, param.metavar or "")}
     if not isinstance(command, click.Group):
         return own
     context = click.Context(command)
@@ -131,6 +131,12 @@ def test_a_field_is_told_by_the_option_that_sets_it() -> None:
     )
     assert refused.message == "--until: must be in the future"
     assert refused.advice == "correct --until"
+    refused = CallError(
+        "camera.camera_id: must be 1 to 63 of a-z, 0-9 and -",
+        status="INVALID_ARGUMENT",
+        reason="FIELD_INVALID",
+    )
+    assert refused.message == "CAM: must be 1 to 63 of a-z, 0-9 and -"
     assert set(errors.FIELD_OPTIONS.values()) - options(app) == set()
 
 

@@ -87,6 +87,9 @@ class FakeMatcher:
         self.drafts: list[SightingDraft] = []
         self.held: dict[str, Candidate] = {}
         """The sightings, by their ids."""
+        self.unmade: list[SightingDraft] = []
+        self.joined: dict[str, str | Drop] = {}
+        """What becomes of findings that need no stills, by their subjects."""
         self.rejected: set[str] = set()
         self.closed: set[str] = set()
         self.erased: list[str] = []
@@ -118,6 +121,10 @@ class FakeMatcher:
     ) -> tuple[list[list[Match]], MatchPolicy]:
         del subject_ids, margin
         return [[] for _ in probes], MatchPolicy("policy-1", 0.45)
+
+    async def join(self, drafts: Sequence[SightingDraft]) -> list[str | Drop | None]:
+        self.unmade += drafts
+        return [self.joined.get(one.match.subject_id) for one in drafts]
 
     async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
         self.drafts += drafts

@@ -129,7 +129,7 @@ def _walk(
         draws = drawing.protocol is not None
         elsewhere = Elsewhere(how) if how in list(Elsewhere) else usual()
         screen = walk.Screen(elsewhere, draws, _reasons(session))
-        prepare = preparing.Preparing(Reader(session), drawing).prepare
+        prepare = preparing.Preparing(Reader(session), drawing, desk.answered).prepare
         supply = Supply(matching, Scope(request, prepare))
         walking = walk.Walk(supply, desk, screen)
         supply.start()

@@ -65,7 +65,10 @@ def subject() -> None:
 @click.option(
     "--authorised-by",
     metavar="NAME",
-    help="Who authorised the search. [default: you, by your access token]",
+    help=(
+        "Who authorised the search. [default: you, by your access token; at a terminal you are"
+        " asked where that names an account, such as root]"
+    ),
 )
 @click.option(
     "--review-by",
@@ -93,8 +96,9 @@ def add(
     is enrolled.
 
     Each is compared with the person's other photographs and with everybody who is enrolled, and
-    what may be a mistake is told before it counts: a photograph of somebody else, a person who is
-    enrolled already, the same file or case twice. At a terminal you are asked whether to go on.
+    what may be a mistake is told before it counts: a photograph of somebody else or with other
+    faces beside the largest one, a person who is enrolled already, the same file or case twice. At
+    a terminal you are asked whether to go on.
     """
     pictures = read_photos(photos)
     stub = _stub(session)

@@ -22,13 +22,19 @@ _OF_PICTURES = "p picture alone  o open it"
 
 
 def lines(
-    evidence: Evidence, name_of: Callable[[str], str], *, width: int, reason: str = ""
+    evidence: Evidence,
+    name_of: Callable[[str], str],
+    state_of: Callable[[sighting_pb2.Sighting], str],
+    *,
+    width: int,
+    reason: str = "",
 ) -> list[str]:
     """Return what to print below the picture of a candidate.
 
     Args:
         evidence: The candidate.
         name_of: Tells how a subject is called, by its id.
+        state_of: Tells the state of another sighting, in words.
         width: Characters of a line.
         reason: The reason that is set for the decision.
     """
@@ -40,7 +46,7 @@ def lines(
         [_worth(sighting)],
         *([one] for one in _warnings(evidence)),
         doubt,
-        _near(evidence, name_of),
+        _near(evidence, name_of, state_of),
         _state(sighting),
         [f"Reason: {reason}"] if reason else [],
     ]
@@ -123,7 +129,7 @@ def _quality(evidence: Evidence) -> str:
     held = subject.reference_photos if subject else []
     quality = [one.quality for one in held if one.photo_id == sighting.photo_id]
     reference = f"; quality of the reference {quality[0]:.2f} of 1" if quality else ""
-    gone = "; its still is gone: the object store removed it" if sighting.still_gone else ""
+    gone = "; its still is gone from the object store" if sighting.still_gone else ""
     return f"Face {sighting.face_height_px:.0f} pixels high in the recording{reference}{gone}."
 
 
@@ -134,23 +140,31 @@ def _rival(sighting: sighting_pb2.Sighting) -> str:
     )
 
 
-def _near(evidence: Evidence, name_of: Callable[[str], str]) -> list[str]:
+def _near(
+    evidence: Evidence,
+    name_of: Callable[[str], str],
+    state_of: Callable[[sighting_pb2.Sighting], str],
+) -> list[str]:
     sighting = evidence.sighting
     others = sorted(
         evidence.near, key=lambda one: (not is_rival(one, sighting), _apart(one, sighting))
     )
     if not others:
         return []
-    told = "; ".join(_other(one, sighting, name_of(one.subject_id)) for one in others[:_MOST_NEAR])
+    told = "; ".join(
+        _other(one, sighting, name_of(one.subject_id), state_of(one)) for one in others[:_MOST_NEAR]
+    )
     more = f"; and {len(others) - _MOST_NEAR} more" if len(others) > _MOST_NEAR else ""
     return [f"Within 10 minutes: {told}{more}."]
 
 
-def _other(one: sighting_pb2.Sighting, sighting: sighting_pb2.Sighting, name: str) -> str:
+def _other(
+    one: sighting_pb2.Sighting, sighting: sighting_pb2.Sighting, name: str, state: str
+) -> str:
     if is_rival(one, sighting):
-        return f"this face is a candidate for {name} too ({one.score:.3f}, {reviews.state(one)})"
+        return f"this face is a candidate for {name} too ({one.score:.3f}, {state})"
     whom = f" as {name}" if one.subject_id != sighting.subject_id else ""
-    return f"{one.camera_id} {_after(one, sighting)}{whom} ({one.score:.3f}, {reviews.state(one)})"
+    return f"{one.camera_id} {_after(one, sighting)}{whom} ({one.score:.3f}, {state})"
 
 
 def _apart(one: sighting_pb2.Sighting, sighting: sighting_pb2.Sighting) -> float:

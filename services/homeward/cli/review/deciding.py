@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from homeward.api.common.v1.types_pb2 import TimeInterval
@@ -62,6 +62,8 @@ class Desk:
 
     session: Session
     reviewer: str
+    answered: dict[str, sighting_pb2.Sighting] = field(default_factory=dict)
+    """Sightings as they are since something was decided here, by their ids."""
 
     def send(self, sighting_id: str, decision: str, reason: str) -> Decided:
         """Send a decision, again and again until it is answered.
@@ -77,6 +79,7 @@ class Desk:
         )
         stub = self._stub()
         answer = _answered(lambda: stub.ReviewSighting(request, timeout=_ANSWER_SECONDS))
+        self.answered[sighting_id] = answer.sighting
         return Decided(answer.sighting, decision, reason)
 
     def withdraw(self, decided: Decided) -> sighting_pb2.Sighting:
@@ -91,7 +94,9 @@ class Desk:
             reviewer=self.reviewer,
         )
         stub = self._stub()
-        return _answered(lambda: stub.WithdrawReview(request, timeout=_ANSWER_SECONDS)).sighting
+        answer = _answered(lambda: stub.WithdrawReview(request, timeout=_ANSWER_SECONDS))
+        self.answered[decided.sighting.sighting_id] = answer.sighting
+        return answer.sighting
 
     def search_again(self, rejected: sighting_pb2.Sighting) -> scan_pb2.Scan:
         """Search the recording of a rejected sighting for its subject again.

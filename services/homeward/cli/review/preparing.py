@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from PIL import Image
 
 from homeward.api.matching.v1 import sighting_pb2
+from homeward.cli import reviews
 from homeward.cli.review import card, keyboard
 from homeward.cli.review.evidence import Evidence, Reader
 from homeward.cli.review.graphics import Cell, Drawing, Protocol, detected, drawn
@@ -37,10 +39,13 @@ class Preparing:
     Args:
         reader: Reads what a candidate is judged by.
         drawing: How the terminal draws pictures.
+        answered: Sightings as they are since something was decided on them here, by their ids:
+            what is read ahead is older.
     """
 
     reader: Reader
     drawing: Drawing
+    answered: Mapping[str, sighting_pb2.Sighting] = field(default_factory=dict)
     studio: Studio = field(default_factory=Studio)
 
     def prepare(self, listed: sighting_pb2.Sighting) -> Prepared:
@@ -53,7 +58,9 @@ class Preparing:
         columns, lines = shutil.get_terminal_size()
 
         def told(width: int, reason: str) -> list[str]:
-            return card.lines(evidence, self.reader.name_of, width=width, reason=reason)
+            return card.lines(
+                evidence, self.reader.name_of, self._state_of, width=width, reason=reason
+            )
 
         rows = card.rows_left(told(columns, ""), columns=columns, lines=lines)
         cell = self.drawing.cell
@@ -66,6 +73,9 @@ class Preparing:
             return ready[size] if size in ready else self._drawn(picture, *size)
 
         return Prepared(evidence.sighting, told, in_rows, partial(self._file, evidence))
+
+    def _state_of(self, other: sighting_pb2.Sighting) -> str:
+        return reviews.state(self.answered.get(other.sighting_id, other))
 
     def _file(self, evidence: Evidence) -> bytes:
         file = io.BytesIO()

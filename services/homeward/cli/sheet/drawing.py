@@ -219,8 +219,8 @@ def _timeline(paper: _Paper, sheet: Sheet, zone: tzinfo | None) -> None:
         return
     paper.text(
         "Blue: searched. Red frame: asked for, and not searched. Brown: somebody in view who could"
-        " not be compared, to watch by eye. Circle: a candidate; filled: confirmed. Blank: not"
-        " asked for, or not known.",
+        " not be compared, to watch by eye. Circle: a candidate, above a black bar for the time in"
+        " view; filled: confirmed. Blank: not asked for, or not known.",
         17,
         _QUIET,
     )

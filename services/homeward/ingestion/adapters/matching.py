@@ -27,7 +27,7 @@ from homeward.common import convert as common_convert
 from homeward.core.idempotency import idempotent_calls
 from homeward.core.policy import PolicyFigures
 from homeward.ingestion.clip.model import ClipSeal, FinishedClip, SightingPlace
-from homeward.ingestion.scan.faces import Template
+from homeward.ingestion.scan.faces import Box, Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy
 from homeward.ingestion.scan.ports import MOST_LISTED, DraftStill, SightingDraft
 from homeward.ingestion.scan.use_records import ScanPart, UseRecord
@@ -56,6 +56,11 @@ MATCH_BATCH = 256
 
 RECORD_BATCH = 4
 """Findings in a message: seven pictures of at most 1 MiB each, within 34 MiB."""
+
+JOIN_BATCH = 64
+"""Findings without pictures in a message."""
+
+_STILLS_NEEDED = sighting_service_pb2.RecordedSighting.DISPOSITION_STILLS_NEEDED
 
 _DROPS = {
     sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED: Drop.SUBJECT_CLOSED,
@@ -124,11 +129,31 @@ class GrpcMatcher:
             )
             async with translated("matching", self._target):
                 answer = await self._sightings.RecordSightings(request, timeout=TIMEOUT_SECONDS)
-            recorded += [
-                result.sighting.sighting_id if result.HasField("sighting") else _drop(result)
+            recorded += map(_recorded, answer.results)
+        return recorded
+
+    async def join(self, drafts: Sequence[SightingDraft]) -> list[str | Drop | None]:
+        """Record sightings whose stills are not made, where none of these is needed.
+
+        Matching of a version before does not know the call, and needs all of them.
+        """
+        joined: list[str | Drop | None] = []
+        for start in range(0, len(drafts), JOIN_BATCH):
+            batch = drafts[start : start + JOIN_BATCH]
+            request = sighting_service_pb2.JoinSightingsRequest(findings=map(_to_finding, batch))
+            async with translated("matching", self._target):
+                try:
+                    answer = await self._sightings.JoinSightings(request, timeout=TIMEOUT_SECONDS)
+                except grpc.aio.AioRpcError as error:
+                    if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                        raise
+                    joined += [None for _ in batch]
+                    continue
+            joined += [
+                None if result.disposition == _STILLS_NEEDED else _recorded(result)
                 for result in answer.results
             ]
-        return recorded
+        return joined
 
     async def candidates(self, sighting_ids: Sequence[str]) -> list[Candidate]:
         """Return the sightings with these ids that exist, in no order."""
@@ -280,7 +305,7 @@ def _to_template(template: Template) -> types_pb2.Template:
 
 def _to_finding(draft: SightingDraft) -> sighting_service_pb2.SightingFinding:
     before = draft.include_rejected_before
-    best = next(one for one in draft.stills if one.offset == draft.best_shot)
+    made = {one.offset: one.still.picture for one in draft.stills if one.still is not None}
     return sighting_service_pb2.SightingFinding(
         sighting=sighting_pb2.Sighting(
             subject_id=draft.match.subject_id,
@@ -310,26 +335,31 @@ def _to_finding(draft: SightingDraft) -> sighting_service_pb2.SightingFinding:
             stills=[_to_still(one, draft.true_start) for one in draft.stills],
         ),
         template=_to_template(draft.template),
-        still=best.picture,
-        stills=[one.picture for one in draft.stills],
+        still=made.get(draft.best_shot, b""),
+        stills=made.values(),
         include_rejected_before_time=wire.to_timestamp(before) if before else None,
         footage_receive_time=wire.to_timestamp(draft.footage.receive_time),
     )
 
 
 def _to_still(still: DraftStill, true_start: datetime) -> sighting_pb2.SightingStill:
-    face = still.face
     return sighting_pb2.SightingStill(
         offset=wire.to_duration(still.offset),
         time=wire.to_timestamp(true_start + still.offset),
         score=still.score,
         face_height_px=still.face_height_px,
-        face_box=types_pb2.BoundingBox(x=face.x, y=face.y, width=face.width, height=face.height),
+        face_box=_to_box(still.still.face) if still.still is not None else None,
         quality=still.quality,
     )
 
 
-def _drop(result: sighting_service_pb2.RecordedSighting) -> Drop:
+def _to_box(box: Box) -> types_pb2.BoundingBox:
+    return types_pb2.BoundingBox(x=box.x, y=box.y, width=box.width, height=box.height)
+
+
+def _recorded(result: sighting_service_pb2.RecordedSighting) -> str | Drop:
+    if result.HasField("sighting"):
+        return result.sighting.sighting_id
     return _DROPS.get(result.disposition, Drop.REJECTED_BEFORE)
 
 

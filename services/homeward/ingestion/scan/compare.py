@@ -50,6 +50,10 @@ MOST_WAITING = 32
 """Most ended tracks, each with its pictures, that wait to be compared; the search pauses when there
 are more."""
 
+TRACKS_BESIDE = 4
+"""Fewest tracks of a batch that begins beside another one, but at the end of a segment: fewer wait
+until that has ended, as a call costs much the same for one."""
+
 BATCHES = 2
 """Batches of tracks that are compared at a time: one is embedded while another is recorded."""
 
@@ -243,15 +247,13 @@ class Comparer:
         alike = [
             (one, likenesses) for one, likenesses in zip(found, ranked, strict=True) if likenesses
         ]
-        appearances_alike = [one for one, _ in alike]
-        rivals = await self._rivals(appearances_alike)
-        stills = await self._stills.make(appearances_alike)
-        drafts = [
-            _draft(task, Candidacy(one, likeness, nearest_other(likeness, near), pictures), policy)
-            for (one, likenesses), near, pictures in zip(alike, rivals, stills, strict=True)
+        rivals = await self._rivals([one for one, _ in alike])
+        candidacies = [
+            Candidacy(one, likeness, nearest_other(likeness, near))
+            for (one, likenesses), near in zip(alike, rivals, strict=True)
             for likeness in likenesses[:MOST_LISTED]
         ]
-        recorded = await self._recorded(drafts)
+        recorded = await self._recorded(task, candidacies, policy)
         compared.counts += Counts(
             appearances=len(found),
             discarded=ranked.count([]),
@@ -326,14 +328,37 @@ class Comparer:
                 refined.append((shot, aligned, self._images.quality(aligned, face)))
         return refined
 
-    async def _recorded(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
-        if not drafts:
+    async def _recorded(
+        self, task: SegmentTask, candidacies: Sequence[Candidacy], policy: MatchPolicy
+    ) -> list[str | Drop]:
+        """Record candidates; return for each the id of its sighting, or why there is none.
+
+        Stills are made of those that need them: somebody whom an earlier search found has them.
+        """
+        if not candidacies:
             return []
-        with stage("record", {"findings": len(drafts)}):
-            recorded = await self._matcher.record(drafts)
+        joined: list[str | Drop | None] = [None for _ in candidacies]
+        if task.revisits:
+            with stage("join", {"findings": len(candidacies)}):
+                drafts = [_draft(task, one, policy) for one in candidacies]
+                joined = await self._matcher.join(drafts)
+        new = [one for one, told in zip(candidacies, joined, strict=True) if told is None]
+        made = await self._with_stills(new)
+        if made:
+            with stage("record", {"findings": len(made)}):
+                drafts = [_draft(task, one, policy) for one in made]
+                left = iter(await self._matcher.record(drafts))
+                joined = [next(left) if told is None else told for told in joined]
+        recorded = [one for one in joined if one is not None]
         if Drop.FOOTAGE_REMOVED in recorded:
-            raise footage_not_found(drafts[0].footage.footage_id)
+            raise footage_not_found(task.footage.footage_id)
         return recorded
+
+    async def _with_stills(self, candidacies: Sequence[Candidacy]) -> list[Candidacy]:
+        """Return candidates with their stills, which several of one appearance share."""
+        found = list(dict.fromkeys(one.appearance for one in candidacies))
+        stills = dict(zip(found, await self._stills.make(found), strict=True))
+        return [replace(one, stills=stills[one.appearance]) for one in candidacies]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -344,13 +369,14 @@ class Candidacy:
     likeness: Likeness
     rival_score: float | None
     """Of whoever else is most alike, see `nearest_other`."""
-    stills: Sequence[Still]
-    """Of its pictures."""
+    stills: Sequence[Still] | None = None
+    """Of its pictures; None before they are made."""
 
 
 def _draft(task: SegmentTask, one: Candidacy, policy: MatchPolicy) -> SightingDraft:
     appearance, likeness = one.appearance, one.likeness
-    best = clearest(one.stills, likeness.scores)
+    stills = [None for _ in appearance.shots] if one.stills is None else one.stills
+    best = clearest(stills, likeness.scores)
     shot = appearance.shots[best]
     # Somebody is in view until the picture after the last one that shows them.
     end = task.timeline.end_of(appearance.end)
@@ -369,7 +395,7 @@ def _draft(task: SegmentTask, one: Candidacy, policy: MatchPolicy) -> SightingDr
         best_shot=shot.offset,
         face_height_px=shot.box.height,
         template=appearance.fused,
-        stills=draft_stills(appearance, one.stills, likeness.scores, best=best),
+        stills=draft_stills(appearance, stills, likeness.scores, best=best),
         include_rejected_before=task.include_rejected_before,
         requester=task.requester,
     )
@@ -399,19 +425,24 @@ class Comparisons:
     async def take(self, tracks: Sequence[Track[Shots]]) -> None:
         """Queue tracks to be compared; raises the error of an earlier comparison."""
         self._waiting += tracks
-        self._settle([batch for batch in self._running if batch.done()])
-        if len(self._running) == BATCHES and len(self._waiting) > MOST_WAITING:
-            await self._first_settled()
-        if self._waiting and len(self._running) < BATCHES:
-            batch, self._waiting = self._waiting, []
-            self._running.add(asyncio.create_task(self._compare(batch)))
+        await self._go_on(beside=TRACKS_BESIDE)
 
     async def finish(self) -> None:
         """Wait until all tracks are compared."""
-        await self.take([])
+        await self._go_on(beside=1)
         while self._running:
             await self._first_settled()
-            await self.take([])
+            await self._go_on(beside=1)
+
+    async def _go_on(self, *, beside: int) -> None:
+        """Begin to compare the tracks that wait, beside another batch if they are so many."""
+        self._settle([batch for batch in self._running if batch.done()])
+        if len(self._running) == BATCHES and len(self._waiting) > MOST_WAITING:
+            await self._first_settled()
+        least = beside if self._running else 1
+        if len(self._waiting) >= least and len(self._running) < BATCHES:
+            batch, self._waiting = self._waiting, []
+            self._running.add(asyncio.create_task(self._compare(batch)))
 
     async def _first_settled(self) -> None:
         done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)

@@ -151,12 +151,10 @@ class DraftStill:
     """Of its picture alone; None when below the threshold."""
     face_height_px: float
     """Pixels of the recording."""
-    face: Box
-    """Pixels of the still."""
     quality: float
     """In [0, 1]; higher is better."""
-    picture: bytes
-    """JPEG."""
+    still: Still | None
+    """None before it is made."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,7 +176,8 @@ class SightingDraft:
     face_height_px: float
     template: Template
     stills: tuple[DraftStill, ...]
-    """In order of time; that of `best_shot` is among them."""
+    """In order of time; that of `best_shot` is among them. Before they are made, of all pictures
+    that there may be one of."""
     include_rejected_before: datetime | None = None
     """Record the finding even if a reviewer rejected a sighting there before this time."""
     requester: str = ""
@@ -209,6 +208,13 @@ class Matcher(Protocol):
             probes: Templates, all of one model.
             subject_ids: Whom to compare with; empty for all who are looked for.
             margin: Matches up to this much below the policy's threshold are returned too.
+        """
+
+    async def join(self, drafts: Sequence[SightingDraft]) -> list[str | Drop | None]:
+        """Record sightings whose stills are not made, where none of these is needed.
+
+        Returns:
+            For each its id, or why it was not recorded; None if its stills are needed.
         """
 
     async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:

@@ -280,7 +280,7 @@ class SegmentScanner:
         visit = Revisit(segment.stretch, people, self._parts.images)
         with tracing.span("revisit", {"people": len(people)}):
             async with (
-                Comparisons(self._comparer, task) as comparisons,
+                Comparisons(self._comparer, replace(task, revisits=True)) as comparisons,
                 recording.frames(pieces, rate=self._sample_rate) as frames,
             ):
                 await comparisons.take(visit.without_shots())

@@ -158,24 +158,30 @@ def _counts(own: Box, face: Face) -> bool:
     return face.detector_score >= least
 
 
-def clearest(stills: Sequence[Still], scores: Sequence[float | None]) -> int:
+def clearest(stills: Sequence[Still | None], scores: Sequence[float | None]) -> int:
     """Return the number of the picture that stands for a finding.
 
     It is the most alike one in which nobody else's face is before or behind the person's own; if
     there is none, the most alike one of all; and the first one if none is alike by itself.
 
     Args:
-        stills: Of the pictures of an appearance, of which the first is the best.
+        stills: Of the pictures of an appearance, of which the first is the best; None of one that
+            is not made.
         scores: Of each alone, with the subject of the finding; None of those below the threshold.
     """
     alike = [(-score, number) for number, score in enumerate(scores) if score is not None]
-    clear = [one for one in alike if stills[one[1]].covered <= MOST_COVERED]
+    clear = [one for one in alike if not _is_covered(stills[one[1]])]
     return min(clear or alike, default=(0.0, 0))[1]
+
+
+def _is_covered(still: Still | None) -> bool:
+    """Tell whether somebody else's face covers the person's own, as far as is known."""
+    return still is not None and still.covered > MOST_COVERED
 
 
 def draft_stills(
     appearance: Appearance,
-    stills: Sequence[Still],
+    stills: Sequence[Still | None],
     scores: Sequence[float | None],
     *,
     best: int,
@@ -187,7 +193,7 @@ def draft_stills(
 
     Args:
         appearance: Whom they show: at most `MAX_SHOTS` pictures, spread over its time.
-        stills: Of its pictures.
+        stills: Of its pictures; None of one that is not made.
         scores: Of these alone, with the subject of the finding; None of those below the threshold.
         best: Number of the picture that stands for it, of which there is a still in any case.
     """
@@ -196,13 +202,12 @@ def draft_stills(
             offset=shot.offset,
             score=score,
             face_height_px=shot.box.height,
-            face=still.face,
             quality=shot.quality,
-            picture=still.picture,
+            still=still,
         )
         for number, (shot, still, score) in enumerate(
             zip(appearance.shots, stills, scores, strict=True)
         )
-        if number == best or still.covered <= MOST_COVERED
+        if number == best or not _is_covered(still)
     ]
     return tuple(sorted(made, key=lambda one: one.offset))

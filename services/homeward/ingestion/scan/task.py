@@ -28,6 +28,8 @@ class SegmentTask:
     """List candidates where a reviewer has rejected one before then, too."""
     requester: str = ""
     """Who asked for the scan; empty if that is not known."""
+    revisits: bool = False
+    """Whether an earlier search has found the people: it may have recorded them, with stills."""
 
     def concerns(self, start: timedelta, end: timedelta) -> bool:
         """Whether an appearance from `start` to `end` overlaps the part that was asked for."""

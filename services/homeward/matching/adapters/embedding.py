@@ -51,6 +51,7 @@ class GrpcFaceAnalyzer:
             )
             if usable
             else None,
+            other_faces=max(0, len(answer.faces) - 1),
         )
 
     async def ping(self) -> None:

@@ -13,6 +13,7 @@ _KINDS = {
     WarningKind.LIKE_ANOTHER: subject_service_pb2.EnrolmentWarning.KIND_LIKE_ANOTHER_SUBJECT,
     WarningKind.SAME_FILE: subject_service_pb2.EnrolmentWarning.KIND_SAME_FILE,
     WarningKind.SAME_CASE: subject_service_pb2.EnrolmentWarning.KIND_SAME_CASE,
+    WarningKind.OTHER_FACES: subject_service_pb2.EnrolmentWarning.KIND_OTHER_FACES,
 }
 
 
@@ -27,6 +28,7 @@ def to_warnings(
             score=one.score,
             threshold=one.policy.threshold if one.policy else None,
             policy_id=one.policy.policy_id if one.policy else "",
+            other_face_count=one.other_faces,
         )
         for one in warnings
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
 
@@ -27,18 +28,38 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 def findings_from(
     request: sighting_service_pb2.RecordSightingsRequest, *, now: datetime
 ) -> list[Finding]:
-    """Return what a scan found."""
-    wire.count_between(len(request.findings), "findings", least=1, most=MAX_FINDINGS)
+    """Return what a scan found, with the stills."""
+    return _each_from(request.findings, _pictures_from, now=now)
+
+
+def findings_without_stills_from(
+    request: sighting_service_pb2.JoinSightingsRequest, *, now: datetime
+) -> list[Finding]:
+    """Return what a scan found and has made no stills of yet."""
+    return _each_from(request.findings, _no_pictures_from, now=now)
+
+
+def _each_from(
+    findings: Sequence[sighting_service_pb2.SightingFinding],
+    stills_from: Callable[[sighting_service_pb2.SightingFinding, str], tuple[bytes, ...] | None],
+    *,
+    now: datetime,
+) -> list[Finding]:
+    wire.count_between(len(findings), "findings", least=1, most=MAX_FINDINGS)
     return [
-        _finding_from(finding, f"findings[{index}]", now=now)
-        for index, finding in enumerate(request.findings)
+        _finding_from(finding, path, stills_from(finding, path), now=now)
+        for index, finding in enumerate(findings)
+        for path in [f"findings[{index}]"]
     ]
 
 
 def _finding_from(
-    finding: sighting_service_pb2.SightingFinding, path: str, *, now: datetime
+    finding: sighting_service_pb2.SightingFinding,
+    path: str,
+    stills: tuple[bytes, ...] | None,
+    *,
+    now: datetime,
 ) -> Finding:
-    _require_still(finding.still, f"{path}.still")
     template = template_from(finding.template, f"{path}.template")
     sighting = _sighting_from(
         finding.sighting, f"{path}.sighting", model_digest=template.model_digest, now=now
@@ -55,7 +76,7 @@ def _finding_from(
     return Finding(
         sighting,
         template,
-        _pictures_from(finding, path),
+        stills,
         include_rejected_before=before,
         still_until=until,
         received=received,
@@ -116,11 +137,18 @@ def _sighting_from(
 
 def _pictures_from(finding: sighting_service_pb2.SightingFinding, path: str) -> tuple[bytes, ...]:
     """Return the bytes of a finding's stills; earlier scanners send one."""
+    _require_still(finding.still, f"{path}.still")
     if len(finding.stills) != len(finding.sighting.stills):
         raise invalid_field(f"{path}.stills", "must be as many as sighting.stills")
     for index, still in enumerate(finding.stills):
         _require_still(still, f"{path}.stills[{index}]")
     return tuple(finding.stills) or (finding.still,)
+
+
+def _no_pictures_from(finding: sighting_service_pb2.SightingFinding, path: str) -> None:
+    for name in ("still", "stills"):
+        if getattr(finding, name):
+            raise invalid_field(f"{path}.{name}", "must be empty: RecordSightings takes stills")
 
 
 def _require_still(still: bytes, path: str) -> None:

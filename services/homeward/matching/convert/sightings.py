@@ -51,6 +51,7 @@ _DISPOSITIONS = {
     Disposition.SUBJECT_CLOSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED,
     Disposition.FOOTAGE_REMOVED: sighting_service_pb2.RecordedSighting.DISPOSITION_FOOTAGE_REMOVED,
     Disposition.SCAN_REFUSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SCAN_REFUSED,
+    Disposition.STILLS_NEEDED: sighting_service_pb2.RecordedSighting.DISPOSITION_STILLS_NEEDED,
 }
 
 

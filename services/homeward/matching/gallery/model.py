@@ -37,6 +37,8 @@ class PhotoAnalysis:
     box: Box | None
     quality: float
     template: Template | None
+    other_faces: int = 0
+    """How many there are beside the one that box, quality and template are of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,9 +65,7 @@ async def pictures_of(
     chosen: Sequence[ChosenStill], finding: Finding, stills: Stills
 ) -> dict[timedelta, bytes]:
     """Return the JPEG files of chosen stills, by their offsets, without those that are gone."""
-    given = dict(
-        zip((one.offset for one in finding.sighting.given_stills), finding.stills, strict=True)
-    )
+    given = finding.pictures
     found = {
         one.still.offset: given[one.still.offset]
         if one.source is finding.sighting

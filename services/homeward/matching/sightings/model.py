@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
@@ -170,15 +170,23 @@ class Finding:
 
     sighting: Sighting
     template: Template
-    stills: tuple[bytes, ...]
+    stills: tuple[bytes, ...] | None
     """JPEG files, of its sighting's `given_stills`, in their order; everybody else is
-    unrecognisable in them."""
+    unrecognisable in them. None before they are made."""
     include_rejected_before: datetime | None = None
     """Record it even where a sighting was rejected before then."""
     still_until: datetime | None = None
     """When the store itself is to remove the still; None leaves that to the still's age."""
     received: datetime | None = None
     """When the first byte of the recording came; None when the scanner did not state it."""
+
+    @property
+    def pictures(self) -> Mapping[timedelta, bytes]:
+        """The stills that are made, by where their pictures are in the recording."""
+        if self.stills is None:
+            return {}
+        offsets = (one.offset for one in self.sighting.given_stills)
+        return dict(zip(offsets, self.stills, strict=True))
 
 
 class Disposition(Enum):
@@ -190,3 +198,5 @@ class Disposition(Enum):
     SUBJECT_CLOSED = "subject closed"
     FOOTAGE_REMOVED = "footage removed"
     SCAN_REFUSED = "scan refused"
+    STILLS_NEEDED = "stills needed"
+    """Of a finding whose stills are not made: nothing became of it yet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from homeward.matching.sightings.feed import ChangeKind
 from homeward.matching.sightings.joining import ChosenStill, chosen_stills, pictures_of
@@ -24,6 +24,22 @@ CLEARLY_BETTER = 0.01
 """Least gain in score by which a finding replaces the picture of a sighting; the score is the best
 one in any case. A repeated search
 detects faces a fraction of a pixel away, and must not change the picture that a reviewer sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """What findings are joined to."""
+
+    joined: Sighting
+    """As it is to be written."""
+    best: Sighting
+    """Which of the parts its score, picture and template are of."""
+    chosen: Sequence[ChosenStill]
+    """Its stills."""
+
+    def takes_from(self, finding: Finding) -> bool:
+        """Tell whether a still of a finding is among the chosen ones."""
+        return any(one.source is finding.sighting for one in self.chosen)
 
 
 class SightingRecording:
@@ -52,6 +68,9 @@ class SightingRecording:
     async def record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
         """Record a finding, or make it part of the sighting that it overlaps.
 
+        One whose stills are not made is placed in the ledger, and nothing else is written of it
+        when one of them is needed: `STILLS_NEEDED`. It is to be recorded again with them.
+
         Raises:
             FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
         """
@@ -78,7 +97,10 @@ class SightingRecording:
             if held is not None and held.state is not SightingState.UNREVIEWED:
                 return _told(await self._vouch(held, sighting), Disposition.JOINED)
             parts = await self._absorbed(placement)
-            joined = await self._join(held, parts, finding, placement)
+            joining = self._joining(held, parts, finding, placement)
+            if finding.stills is None and joining.takes_from(finding):
+                return Disposition.STILLS_NEEDED, None
+            joined = await self._join(held, joining, finding, placement)
             await self._kept.forget([erased(part) for part in parts])
             if (ended := await self._ended(finding)) is not None:
                 # Meanwhile, perhaps after all that there was is erased: this one goes too.
@@ -119,14 +141,14 @@ class SightingRecording:
         )
         return await self._kept.ledger.place(ledger_key(sighting), stretch)
 
-    async def _join(
+    def _joining(
         self,
         held: Sighting | None,
         parts: Sequence[Sighting],
         finding: Finding,
         placement: Placement,
-    ) -> Sighting:
-        """Write the sighting of joined findings, with the best score and picture.
+    ) -> Joining:
+        """Return the sighting of joined findings, with the best score and picture.
 
         Scores of different models cannot be compared: a finding stands before those of a former
         one, however high they were.
@@ -155,9 +177,20 @@ class SightingRecording:
             requesters=each_once(placement.span.requesters, *(one.requesters for one in known)),
             stills=tuple(one.still for one in chosen),
         )
+        return Joining(joined, best, chosen)
+
+    async def _join(
+        self,
+        held: Sighting | None,
+        joining: Joining,
+        finding: Finding,
+        placement: Placement,
+    ) -> Sighting:
+        """Write a joined sighting and its pictures, unless it is as it was."""
+        joined, best = joining.joined, joining.best
         if joined == held and placement.span.recorded:
             return joined
-        joined = await self._with_pictures(joined, held, chosen, finding)
+        joined = await self._with_pictures(joined, held, joining.chosen, finding)
         if best is held:
             await self._kept.index.update(joined)
         else:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from homeward.core.inventory import PHOTOGRAPHS, STILLS
 from homeward.core.photo_problems import PHOTO_PROBLEMS
-from homeward.matching.gallery.model import PhotoKey, Template
+from homeward.matching.gallery.model import PhotoAnalysis, PhotoKey, Template
 from homeward.matching.gallery.ports import FaceAnalyzer, Reference, SubjectIndex
 from homeward.matching.subjects.model import (
     MAX_PHOTOS_PER_SUBJECT,
@@ -33,8 +33,8 @@ from homeward.servicekit.keyvalue import ConflictError, Stored
 from homeward.servicekit.objects import ObjectStore
 from homeward.servicekit.store_rules import StoreRules
 
-SecondLook = Callable[[Subject, Template], Awaitable[bool]]
-"""Checks a photograph's template before it is enrolled; returns whether to enrol it."""
+SecondLook = Callable[[Subject, PhotoAnalysis, Template], Awaitable[bool]]
+"""Checks a photograph and its template before it is enrolled; returns whether to enrol it."""
 
 _NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
 
@@ -126,8 +126,8 @@ class Subjects:
             return PhotoOffer(held, photo_id, already_held=True)
         if not listed:
             _require_room(held.value)
-        reference, template = await self._judge(photo_id, photo)
-        if look is not None and not listed and not await look(held.value, template):
+        reference, analysis, template = await self._judge(photo_id, photo)
+        if look is not None and not listed and not await look(held.value, analysis, template):
             return PhotoOffer(held, "")
 
         def add(subject: Subject) -> Subject:
@@ -219,7 +219,9 @@ class Subjects:
             )
         return listed, image
 
-    async def _judge(self, photo_id: str, photo: bytes) -> tuple[ReferencePhoto, Template]:
+    async def _judge(
+        self, photo_id: str, photo: bytes
+    ) -> tuple[ReferencePhoto, PhotoAnalysis, Template]:
         analysis = await self._faces.analyze(photo)
         if analysis.template is None or analysis.box is None:
             raise errors.InvalidArgumentError(
@@ -230,7 +232,7 @@ class Subjects:
             )
         await self._gallery.require_model(analysis.template.model_digest)  # before it is stored
         reference = ReferencePhoto(photo_id, analysis.box, analysis.quality, self._clock.now())
-        return reference, analysis.template
+        return reference, analysis, analysis.template
 
     async def _take_back(self, subject_id: str, photo_id: str) -> None:
         with contextlib.suppress(errors.UnavailableError):  # the sweep removes what is left

@@ -1,8 +1,9 @@
 """Enrolment with warnings: signs of a mistake that a clerk should check before a photograph counts.
 
-Nothing here decides. A subject with photographs of two people finds neither of them well, and a
-person who is enrolled twice is reviewed twice, so the service warns of both. Only a person who
-looks at the photographs can say whether a warning is right.
+Nothing here decides. A subject with photographs of two people finds neither of them well, a
+person who is enrolled twice is reviewed twice, and of a photograph with several faces the largest
+may be a bystander's, so the service warns of each. Only a person who looks at the photographs can
+say whether a warning is right.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from enum import Enum
 
 from homeward.matching.compare import match
 from homeward.matching.gallery.completeness import Completeness
-from homeward.matching.gallery.model import Candidate, Template
+from homeward.matching.gallery.model import Candidate, PhotoAnalysis, Template
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.policies.model import ThresholdPolicy
@@ -36,6 +37,7 @@ class WarningKind(Enum):
     LIKE_ANOTHER = "as alike to another subject as a candidate is, or more"
     SAME_FILE = "another subject has the same file"
     SAME_CASE = "another open subject has the same case reference"
+    OTHER_FACES = "the photograph shows others too; the largest face is looked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,13 @@ class EnrolmentWarning:
 
     kind: WarningKind
     subject_id: str
-    """The other subject; for `UNLIKE_OWN` the subject itself."""
+    """The other subject; for `UNLIKE_OWN` and `OTHER_FACES` the subject itself."""
     score: float | None = None
     """Cosine similarity, in [-1, 1]; None where nothing was compared."""
     policy: ThresholdPolicy | None = None
     """Policy whose threshold the score was compared with."""
+    other_faces: int = 0
+    """For `OTHER_FACES`, how many beside the one that is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +130,11 @@ class Enrolment:
         warnings: list[EnrolmentWarning] = []
         not_compared = ""
 
-        async def look(subject: Subject, template: Template) -> bool:
+        async def look(subject: Subject, analysis: PhotoAnalysis, template: Template) -> bool:
             nonlocal not_compared
+            if others := analysis.other_faces:
+                kind = WarningKind.OTHER_FACES
+                warnings.append(EnrolmentWarning(kind, subject.subject_id, other_faces=others))
             try:
                 policy = await self._policies.in_force()
                 warnings.extend(await self._warnings(subject, template, photo, policy))

@@ -17,6 +17,7 @@ from homeward.api.matching.v1 import (
     matching_service_pb2,
     matching_service_pb2_grpc,
     policy_pb2,
+    sighting_pb2,
     sighting_service_pb2,
     sighting_service_pb2_grpc,
     subject_pb2,
@@ -28,7 +29,7 @@ from homeward.ingestion.adapters.matching import GrpcMatcher
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.scan.faces import Box, Template
 from homeward.ingestion.scan.model import Drop, Match, MatchPolicy
-from homeward.ingestion.scan.ports import DraftStill, SightingDraft
+from homeward.ingestion.scan.ports import DraftStill, SightingDraft, Still
 from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import open_channel
 
@@ -58,6 +59,9 @@ class FakeMatching(
         self.refuses = False
         self.findings: list[sighting_service_pb2.SightingFinding] = []
         self.dispositions: list[Any] = []
+        self.unmade: list[sighting_service_pb2.SightingFinding] = []
+        self.joined: list[sighting_service_pb2.RecordedSighting] = []
+        self.refuses_to_join: grpc.StatusCode | None = None
         self.erasures: list[sighting_service_pb2.EraseFootageSightingsRequest] = []
 
     async def RecordSightings(self, request: Any, _: Any) -> Any:
@@ -69,6 +73,12 @@ class FakeMatching(
             ]
             or [sighting_service_pb2.RecordedSighting() for _ in request.findings]
         )
+
+    async def JoinSightings(self, request: Any, context: Any) -> Any:
+        if self.refuses_to_join is not None:
+            await context.abort(self.refuses_to_join, "no")
+        self.unmade += request.findings
+        return sighting_service_pb2.JoinSightingsResponse(results=self.joined)
 
     async def EraseFootageSightings(self, request: Any, _: Any) -> Any:
         self.erasures.append(request)
@@ -178,8 +188,8 @@ def a_finding(make: Any, footage: Footage) -> SightingDraft:
         face_height_px=50,
         template=PROBE,
         stills=(
-            DraftStill(timedelta(seconds=2), None, 50, Box(10, 20, 30, 40), 0.75, b"best"),
-            DraftStill(timedelta(seconds=3), 0.5, 48, Box(11, 21, 31, 41), 0.5, b"another"),
+            DraftStill(timedelta(seconds=2), None, 50, 0.75, Still(b"best", Box(10, 20, 30, 40))),
+            DraftStill(timedelta(seconds=3), 0.5, 48, 0.5, Still(b"another", Box(11, 21, 31, 41))),
         ),
     )
 
@@ -199,6 +209,51 @@ async def test_a_finding_has_its_stills_in_order_of_time(
     assert told[0].time == finding.sighting.best_shot_time
     assert [one.HasField("score") for one in told] == [False, True]
     assert (told[0].face_box.height, told[0].face_height_px, told[0].quality) == (40, 50, 0.75)
+
+
+def before_stills(draft: SightingDraft) -> SightingDraft:
+    return replace(draft, stills=tuple(replace(one, still=None) for one in draft.stills))
+
+
+async def test_a_finding_before_its_stills_tells_when_they_would_be(
+    matcher: GrpcMatcher, fake: FakeMatching, make: Any
+) -> None:
+    kinds = sighting_service_pb2.RecordedSighting
+    fake.joined = [
+        kinds(disposition=kinds.DISPOSITION_STILLS_NEEDED),
+        kinds(
+            disposition=kinds.DISPOSITION_JOINED, sighting=sighting_pb2.Sighting(sighting_id="one")
+        ),
+        kinds(disposition=kinds.DISPOSITION_SUBJECT_CLOSED),
+    ]
+
+    joined = await matcher.join([before_stills(a_finding(make, make.footage()))] * 3)
+
+    assert joined == [None, "one", Drop.SUBJECT_CLOSED]
+    finding = fake.unmade[0]
+    assert (finding.still, list(finding.stills)) == (b"", [])
+    told = finding.sighting.stills
+    assert [one.offset.ToTimedelta().total_seconds() for one in told] == [2, 3]
+    assert [one.HasField("face_box") for one in told] == [False, False]
+
+
+async def test_matching_of_a_version_before_needs_all_stills(
+    matcher: GrpcMatcher, fake: FakeMatching, make: Any
+) -> None:
+    fake.refuses_to_join = grpc.StatusCode.UNIMPLEMENTED
+
+    joined = await matcher.join([before_stills(a_finding(make, make.footage()))] * 70)
+
+    assert joined == [None] * 70
+
+
+async def test_matching_that_is_away_is_told_as_away(
+    matcher: GrpcMatcher, fake: FakeMatching, make: Any
+) -> None:
+    fake.refuses_to_join = grpc.StatusCode.DEADLINE_EXCEEDED
+
+    with pytest.raises(errors.UnavailableError):
+        await matcher.join([before_stills(a_finding(make, make.footage()))])
 
 
 @pytest.mark.parametrize("ahead", [90, -90, 0])

@@ -5,32 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sighting_calls import seconds, with_stills
 
-from homeward.matching.gallery.model import Box
 from homeward.matching.sightings.model import Decision, Finding, Sighting, SightingStill
 from homeward.matching.sightings.stills import Stills, sighting_in
-
-
-def seconds(number: float) -> timedelta:
-    return timedelta(seconds=number)
-
-
-def with_stills(found: Finding, qualities: dict[float, float], *, name: str = "") -> Finding:
-    """Return a finding with a still a second of `qualities`; its best shot is the first one."""
-    sighting = found.sighting
-    first = seconds(next(iter(qualities)))
-    begin = sighting.start_time - sighting.start_offset
-    stills = tuple(
-        SightingStill(seconds(at), begin + seconds(at), 0.5, 40.0, Box(1, 2, 3, 4), quality)
-        for at, quality in sorted(qualities.items())
-    )
-    return replace(
-        found,
-        sighting=replace(
-            sighting, stills=stills, best_shot_offset=first, best_shot_time=begin + first
-        ),
-        stills=tuple(f"{name}{at:g}".encode() for at in sorted(qualities)),
-    )
 
 
 async def recorded(matching: Any, found: Finding) -> Sighting:

@@ -28,7 +28,8 @@ UNLIKE, LIKE = WarningKind.UNLIKE_OWN, WarningKind.LIKE_ANOTHER
 class Clerk:
     """Enrols people whose photographs say who is on them: `b"3 0.8 x"`.
 
-    That is person 3, as alike to `b"3 1 y"` as 0.8, and unlike anybody else.
+    That is person 3, as alike to `b"3 1 y"` as 0.8, and unlike anybody else. `b"3 0.8 +2"` has two
+    other faces.
     """
 
     def __init__(self, matching: Any, details: SubjectDetails, *, approved: bool) -> None:
@@ -56,11 +57,13 @@ class Clerk:
         )
 
     async def analyze(self, photo: bytes) -> PhotoAnalysis:
-        person, likeness, _ = photo.split()
+        person, likeness, rest = photo.split()
+        others = int(rest) if rest.startswith(b"+") else 0
         values = np.zeros(16, np.float32)
         values[int(person)] = float(likeness)
         values[15] = np.sqrt(1 - float(likeness) ** 2)
-        return PhotoAnalysis((), Box(1, 2, 3, 4), 0.8, Template(values, MODEL))
+        template = Template(values, MODEL)
+        return PhotoAnalysis((), Box(1, 2, 3, 4), 0.8, template, other_faces=others)
 
     async def count(self) -> int:
         return 1
@@ -143,6 +146,19 @@ async def test_both_mistakes_of_one_photograph_are_told(clerk: Clerk) -> None:
     bert = await clerk.enrol(b"2 1 b")
 
     assert await clerk.warnings(bert, b"1 0.9 c") == [(UNLIKE, bert, 0.0), (LIKE, anna, 0.9)]
+
+
+@pytest.mark.parametrize("approved", [True, False])
+async def test_other_faces_on_a_photograph_are_told_with_and_without_a_policy(
+    matching: Any, details: SubjectDetails, *, approved: bool
+) -> None:
+    clerk = Clerk(matching, details, approved=approved)
+    anna = await clerk.enrol()
+
+    left_out = await clerk.add(anna, b"1 1 +2", only=True)
+
+    told = EnrolmentWarning(WarningKind.OTHER_FACES, anna, other_faces=2)
+    assert (left_out.photo_id, left_out.warnings) == ("", (told,))
 
 
 async def test_somebody_who_was_closed_is_told_no_more(clerk: Clerk) -> None:

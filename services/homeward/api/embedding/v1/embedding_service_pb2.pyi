@@ -296,7 +296,7 @@ class AnalyzePhotoResponse(_message.Message):
 
     @_builtins.property
     def template(self) -> _types_pb2.Template:
-        """Template of the only face. Absent when there are problems."""
+        """Template of the first, largest face. Absent when there are problems."""
 
     def __init__(
         self,

@@ -51,7 +51,11 @@ class _FootageProblemEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Footag
     """It has so few pictures that whoever passes may be on none."""
     FOOTAGE_PROBLEM_KEY_PICTURES_RARE: _FootageProblem.ValueType  # 10
     """It has so few key pictures, from which others can be decoded, that a search takes longer."""
-    FOOTAGE_PROBLEM_REST_UNREAD: _FootageProblem.ValueType  # 11
+    FOOTAGE_PROBLEM_DAMAGED: _FootageProblem.ValueType  # 11
+    """The object store has damaged what it holds of it: its manifest cannot be read. It is listed with
+    its id, its camera and its start alone, and cannot be searched.
+    """
+    FOOTAGE_PROBLEM_REST_UNREAD: _FootageProblem.ValueType  # 12
     """Much of the file comes after its last picture. It may be sound, or a recording that was joined to
     it, which is not searched.
     """
@@ -83,7 +87,11 @@ FOOTAGE_PROBLEM_PICTURES_RARE: FootageProblem.ValueType  # 9
 """It has so few pictures that whoever passes may be on none."""
 FOOTAGE_PROBLEM_KEY_PICTURES_RARE: FootageProblem.ValueType  # 10
 """It has so few key pictures, from which others can be decoded, that a search takes longer."""
-FOOTAGE_PROBLEM_REST_UNREAD: FootageProblem.ValueType  # 11
+FOOTAGE_PROBLEM_DAMAGED: FootageProblem.ValueType  # 11
+"""The object store has damaged what it holds of it: its manifest cannot be read. It is listed with
+its id, its camera and its start alone, and cannot be searched.
+"""
+FOOTAGE_PROBLEM_REST_UNREAD: FootageProblem.ValueType  # 12
 """Much of the file comes after its last picture. It may be sound, or a recording that was joined to
 it, which is not searched.
 """

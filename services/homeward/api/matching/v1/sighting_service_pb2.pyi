@@ -85,7 +85,9 @@ class SightingFinding(_message.Message):
     FOOTAGE_RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     STILLS_FIELD_NUMBER: _builtins.int
     still: _builtins.bytes
-    """The still, with every other face blurred: a JPEG file, 1 byte to 1 MiB. Required."""
+    """The still, with every other face blurred: a JPEG file, 1 byte to 1 MiB. Required, but of
+    `JoinSightings`, which takes none.
+    """
     @_builtins.property
     def sighting(self) -> _sighting_pb2.Sighting:
         """The sighting. Required of it: `subject_id`, `photo_id`, `footage_id`, `camera_id`, `scan_id`,
@@ -160,6 +162,56 @@ class RecordSightingsResponse(_message.Message):
 Global___RecordSightingsResponse: _TypeAlias = RecordSightingsResponse  # noqa: Y015
 
 @_typing.final
+class JoinSightingsRequest(_message.Message):
+    """What a scan found, before its stills are made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___SightingFinding]:
+        """The findings, 1 to 64, without `still` and `stills`. `sighting.stills` has an entry for each
+        picture that there may be a still of, without `face_box`.
+        """
+
+    def __init__(
+        self,
+        *,
+        findings: _abc.Iterable[Global___SightingFinding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoinSightingsRequest: _TypeAlias = JoinSightingsRequest  # noqa: Y015
+
+@_typing.final
+class JoinSightingsResponse(_message.Message):
+    """What became of the findings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordedSighting]:
+        """One entry a finding, in their order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___RecordedSighting] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoinSightingsResponse: _TypeAlias = JoinSightingsResponse  # noqa: Y015
+
+@_typing.final
 class RecordedSighting(_message.Message):
     """What became of a finding."""
 
@@ -185,6 +237,8 @@ class RecordedSighting(_message.Message):
         """Dropped: the recording was removed, and what was found in it erased."""
         DISPOSITION_SCAN_REFUSED: RecordedSighting._Disposition.ValueType  # 6
         """Dropped: the scan's authorisation was refused."""
+        DISPOSITION_STILLS_NEEDED: RecordedSighting._Disposition.ValueType  # 7
+        """Not recorded yet: call `RecordSightings` with its stills. Only `JoinSightings` answers this."""
 
     class Disposition(_Disposition, metaclass=_DispositionEnumTypeWrapper):
         """What was done."""
@@ -203,6 +257,8 @@ class RecordedSighting(_message.Message):
     """Dropped: the recording was removed, and what was found in it erased."""
     DISPOSITION_SCAN_REFUSED: RecordedSighting.Disposition.ValueType  # 6
     """Dropped: the scan's authorisation was refused."""
+    DISPOSITION_STILLS_NEEDED: RecordedSighting.Disposition.ValueType  # 7
+    """Not recorded yet: call `RecordSightings` with its stills. Only `JoinSightings` answers this."""
 
     DISPOSITION_FIELD_NUMBER: _builtins.int
     SIGHTING_FIELD_NUMBER: _builtins.int

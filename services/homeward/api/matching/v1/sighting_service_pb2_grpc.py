@@ -41,6 +41,11 @@ class SightingServiceStub:
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.RecordSightingsRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.RecordSightingsResponse.FromString,
                 _registered_method=True)
+        self.JoinSightings = channel.unary_unary(
+                '/homeward.api.matching.v1.SightingService/JoinSightings',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.JoinSightingsRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.JoinSightingsResponse.FromString,
+                _registered_method=True)
         self.GetSighting = channel.unary_unary(
                 '/homeward.api.matching.v1.SightingService/GetSighting',
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.GetSightingRequest.SerializeToString,
@@ -117,6 +122,20 @@ class SightingServiceServicer:
         """Records what a scan found; only the scanner calls it. A finding that overlaps a sighting of
         the same subject in the same recording joins it; one that a reviewer rejected stays rejected.
         Recording the same finding again changes nothing.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def JoinSightings(self, request, context):
+        """Records findings as `RecordSightings` does, where that takes no still of them: a sighting that is
+        there has them already, or none is recorded. A scan that finds somebody again is spared making
+        their stills. The others are answered with `DISPOSITION_STILLS_NEEDED`.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
@@ -341,6 +360,11 @@ def add_SightingServiceServicer_to_server(servicer, server):
                     request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.RecordSightingsRequest.FromString,
                     response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.RecordSightingsResponse.SerializeToString,
             ),
+            'JoinSightings': grpc.unary_unary_rpc_method_handler(
+                    servicer.JoinSightings,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.JoinSightingsRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.JoinSightingsResponse.SerializeToString,
+            ),
             'GetSighting': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSighting,
                     request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.GetSightingRequest.FromString,
@@ -436,6 +460,33 @@ class SightingService:
             '/homeward.api.matching.v1.SightingService/RecordSightings',
             homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.RecordSightingsRequest.SerializeToString,
             homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.RecordSightingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JoinSightings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.matching.v1.SightingService/JoinSightings',
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.JoinSightingsRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.JoinSightingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,16 @@ class SightingServiceStub:
     - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    JoinSightings: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.JoinSightingsRequest, _sighting_service_pb2.JoinSightingsResponse]
+    """Records findings as `RecordSightings` does, where that takes no still of them: a sighting that is
+    there has them already, or none is recorded. A scan that finds somebody again is spared making
+    their stills. The others are answered with `DISPOSITION_STILLS_NEEDED`.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     GetSighting: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.GetSightingRequest, _sighting_service_pb2.GetSightingResponse]
     """Reads a sighting.
 
@@ -211,6 +221,16 @@ class SightingServiceAsyncStub(SightingServiceStub):
     """Records what a scan found; only the scanner calls it. A finding that overlaps a sighting of
     the same subject in the same recording joins it; one that a reviewer rejected stays rejected.
     Recording the same finding again changes nothing.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    JoinSightings: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.JoinSightingsRequest, _sighting_service_pb2.JoinSightingsResponse]  # type: ignore[assignment]
+    """Records findings as `RecordSightings` does, where that takes no still of them: a sighting that is
+    there has them already, or none is recorded. A scan that finds somebody again is spared making
+    their stills. The others are answered with `DISPOSITION_STILLS_NEEDED`.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -386,6 +406,22 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records what a scan found; only the scanner calls it. A finding that overlaps a sighting of
         the same subject in the same recording joins it; one that a reviewer rejected stays rejected.
         Recording the same finding again changes nothing.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def JoinSightings(
+        self,
+        request: _sighting_service_pb2.JoinSightingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.JoinSightingsResponse, _abc.Awaitable[_sighting_service_pb2.JoinSightingsResponse]]:
+        """Records findings as `RecordSightings` does, where that takes no still of them: a sighting that is
+        there has them already, or none is recorded. A scan that finds somebody again is spared making
+        their stills. The others are answered with `DISPOSITION_STILLS_NEEDED`.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`

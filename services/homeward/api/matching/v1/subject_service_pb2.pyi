@@ -136,7 +136,7 @@ class AddReferencePhotoResponse(_message.Message):
     """
     not_compared_reason: _builtins.str
     """Why it was not compared with anybody, such as that no policy is approved: then there are no
-    warnings, whatever it shows. Empty when it was compared, or was held already.
+    warnings about who is on it. Empty when it was compared, or was held already.
     """
     @_builtins.property
     def reference_photo(self) -> _subject_pb2.ReferencePhoto:
@@ -195,6 +195,10 @@ class EnrolmentWarning(_message.Message):
         """The very same file is a photograph of another open subject."""
         KIND_SAME_CASE: EnrolmentWarning._Kind.ValueType  # 4
         """Another open subject has the same case reference."""
+        KIND_OTHER_FACES: EnrolmentWarning._Kind.ValueType  # 5
+        """The photograph shows other faces too, each farther from the middle and smaller, or cut off by
+        the edge. The largest face is the one that is looked for: it may be the wrong one.
+        """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What is to be looked at."""
@@ -213,22 +217,31 @@ class EnrolmentWarning(_message.Message):
     """The very same file is a photograph of another open subject."""
     KIND_SAME_CASE: EnrolmentWarning.Kind.ValueType  # 4
     """Another open subject has the same case reference."""
+    KIND_OTHER_FACES: EnrolmentWarning.Kind.ValueType  # 5
+    """The photograph shows other faces too, each farther from the middle and smaller, or cut off by
+    the edge. The largest face is the one that is looked for: it may be the wrong one.
+    """
 
     KIND_FIELD_NUMBER: _builtins.int
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
     POLICY_ID_FIELD_NUMBER: _builtins.int
+    OTHER_FACE_COUNT_FIELD_NUMBER: _builtins.int
     kind: Global___EnrolmentWarning.Kind.ValueType
     """What is to be looked at."""
     subject_id: _builtins.str
-    """The other subject; the subject itself with `KIND_UNLIKE_OTHER_PHOTOS`."""
+    """The other subject; the subject itself with `KIND_UNLIKE_OTHER_PHOTOS` and `KIND_OTHER_FACES`."""
     score: _builtins.float
-    """How alike, as cosine similarity in [-1, 1]; higher is more alike. Absent with `KIND_SAME_CASE`."""
+    """How alike, as cosine similarity in [-1, 1]; higher is more alike. Absent with `KIND_SAME_CASE`
+    and `KIND_OTHER_FACES`.
+    """
     threshold: _builtins.float
-    """The threshold of the policy in force. Absent with `KIND_SAME_CASE`."""
+    """The threshold of the policy in force. Absent where there is no score."""
     policy_id: _builtins.str
-    """The policy in force. Empty with `KIND_SAME_CASE`."""
+    """The policy in force. Empty where there is no score."""
+    other_face_count: _builtins.int
+    """How many faces there are beside the one that is looked for. 0 but with `KIND_OTHER_FACES`."""
     def __init__(
         self,
         *,
@@ -237,10 +250,11 @@ class EnrolmentWarning(_message.Message):
         score: _builtins.float | None = ...,
         threshold: _builtins.float | None = ...,
         policy_id: _builtins.str = ...,
+        other_face_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "_threshold", b"_threshold", "score", b"score", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "_threshold", b"_threshold", "kind", b"kind", "policy_id", b"policy_id", "score", b"score", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "_threshold", b"_threshold", "kind", b"kind", "other_face_count", b"other_face_count", "policy_id", b"policy_id", "score", b"score", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
