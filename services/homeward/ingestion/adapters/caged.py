@@ -226,6 +226,7 @@ def _is_sound(facts: Examination) -> bool:
         and all(math.isfinite(number) and number >= 0 for number in numbers)
         and facts.tick > 0
         and 0 <= facts.rest <= facts.size
+        and 0 <= facts.damaged <= facts.count
         and all(one.codec.isprintable() for one in facts.tracks)
     )
 

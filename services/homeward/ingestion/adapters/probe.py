@@ -24,6 +24,7 @@ from homeward.ingestion.cage.messages import TrackFacts
 from homeward.ingestion.cage.upright import shown_size
 from homeward.ingestion.footage.clocks import Stamps, Steps, place
 from homeward.ingestion.footage.limits import (
+    DAMAGED_SHARE,
     MAX_EXAMINED_AT_ONCE,
     MAX_HOLES,
     MAX_KEY_PICTURES,
@@ -314,6 +315,13 @@ def _findings(facts: Facts, timeline: Timeline, steps: Steps, rate: float) -> li
         tell(
             FootageProblem.BEGINNING_LOST,
             f"its first {first:.1f} s do not decode: the picture that they build on is missing",
+        )
+    if facts.damaged > DAMAGED_SHARE * facts.count:
+        tell(
+            FootageProblem.PICTURES_DAMAGED,
+            f"{facts.damaged} of its {facts.count} pictures are damaged, as parts of the file are"
+            " missing: these, and what builds on them, are searched as far as they decode, and"
+            " whoever is on them may be missed; export it again",
         )
     if facts.rest > max(MIN_REST_BYTES, REST_SHARE * facts.size):
         tell(

@@ -76,6 +76,8 @@ class _Track:
     """Decodes those."""
     first_decoded: int = -1
     first: VideoFrame | None = None
+    damaged: int = 0
+    """Pictures of which a part is missing in the file."""
     cut_off: bool = False
 
     def take(self, packet: Any) -> None:  # noqa: ANN401 - PyAV's packets are generic
@@ -88,6 +90,7 @@ class _Track:
         # 2: of those that an edit list leaves out.
         is_key = packet.is_keyframe and packet.size >= MIN_KEY_BYTES
         self.keys.append(int(is_key) + 2 * int(packet.is_discard))
+        self.damaged += packet.is_corrupt
         self.cut_off = packet.is_corrupt  # the file ends within the last packet
         begun = self.tried > 0 or is_key or ordinal >= MAX_PICTURES_TRIED
         enough = self.tried >= COUNTED_AMONG and self.decoded
@@ -275,6 +278,7 @@ def _outcome(
         # Below zero where the clock was set back: the container takes its ends for that.
         declared_seconds=max(0.0, float((stream.duration or 0) * (stream.time_base or 0))),
         cut_off=chosen.cut_off or not complete,
+        damaged=chosen.damaged - chosen.cut_off,
         first_decoded=max(0, chosen.first_decoded),
         count=len(chosen.sizes),
     )

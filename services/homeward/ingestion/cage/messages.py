@@ -166,6 +166,8 @@ class Examination(msgspec.Struct, tag=True):
     declared_pictures: int = 0
     declared_seconds: float = 0.0
     cut_off: bool = False
+    damaged: int = 0
+    """Pictures, but for a last one that is cut off, of which a part is missing."""
     size: int = 0
     """Of the file, bytes."""
     rest: int = 0

@@ -45,6 +45,10 @@ MIN_MISSING = timedelta(seconds=0.5)
 """A recording that is as much shorter than its file states was cut off. A little less than stated
 is usual: writers count pictures that they left out."""
 
+DAMAGED_SHARE = 0.002
+"""Share of pictures that are damaged in the file, above which a finding says so: one in 500, so that
+groups of pictures are whole for many seconds."""
+
 REST_SHARE = 0.1
 """Share of a file after its last picture, above which a finding says so. Of usual recordings an
 index is there, which takes a fiftieth."""

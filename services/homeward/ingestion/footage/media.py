@@ -65,6 +65,7 @@ class FootageProblem(StrEnum):
     PICTURES_RARE = "pictures rare"
     KEY_PICTURES_RARE = "key pictures rare"
     REST_UNREAD = "rest unread"
+    PICTURES_DAMAGED = "pictures damaged"
 
 
 @dataclass(frozen=True, slots=True)

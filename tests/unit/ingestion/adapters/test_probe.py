@@ -26,6 +26,7 @@ from homeward.ingestion.adapters.probe import (
 from homeward.ingestion.cage.messages import Examination as Facts
 from homeward.ingestion.cage.messages import TrackFacts
 from homeward.ingestion.footage.limits import (
+    DAMAGED_SHARE,
     MAX_HOLES,
     MAX_KEY_PICTURES,
     MAX_SIDE_PX,
@@ -531,6 +532,35 @@ def test_pictures_that_a_recorder_left_out_are_not_missing_at_the_end(
     stated = facts(declared_pictures=300, declared_seconds=declared)
 
     assert [problem for problem, _ in findings(described(stated, stamped(STEADY)))] == problems
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2, 50])
+def test_pictures_of_which_parts_are_missing_are_told(damaged: int) -> None:
+    told = findings(described(facts(count=1000, damaged=damaged), stamped(range(0, 40_000, 40))))
+
+    assert told == (
+        [
+            (
+                FootageProblem.PICTURES_DAMAGED,
+                "50 of its 1000 pictures are damaged, as parts of the file are missing: these, and"
+                " what builds on them, are searched as far as they decode, and whoever is on them"
+                " may be missed; export it again",
+            )
+        ]
+        if damaged > 1000 * DAMAGED_SHARE
+        else []
+    )
+
+
+def test_packets_that_are_lost_of_a_transport_stream_damage_pictures(
+    describe: Describe, film: Any
+) -> None:
+    content = film(TIMES, container="ts", noise=True)
+    packets = [content[at : at + 188] for at in range(0, len(content), 188)]
+
+    media = describe(b"".join(one for at, one in enumerate(packets) if at % 101 != 100)).media
+
+    assert media.problems == (FootageProblem.PICTURES_DAMAGED,)
 
 
 def test_an_index_after_the_last_picture_is_not_worth_a_word() -> None:
