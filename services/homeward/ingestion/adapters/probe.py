@@ -187,6 +187,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examination
     if not truncated or declared > MAX_SPAN.total_seconds():  # that is no length, but nonsense
         missing = 0.0
     findings = _findings(facts, timeline, steps, stamps.rate)
+    findings += _incomplete(facts, timeline)
     findings += _rare(rate, key_runs)
     if truncated:
         findings.insert(0, _cut_off(missing))
@@ -263,6 +264,27 @@ def _rare(rate: float, key_runs: KeyRuns) -> list[Finding]:
     return found
 
 
+def _incomplete(facts: Facts, timeline: Timeline) -> list[Finding]:
+    """Return what of a file may be missing, or was not read."""
+    found = []
+    if facts.damaged > DAMAGED_SHARE * facts.count:
+        detail = (
+            f"{facts.damaged} of its {facts.count} pictures are damaged, as parts of the file are"
+            " missing: these, and what builds on them, are searched as far as they decode, and"
+            " whoever is on them may be missed; export it again"
+        )
+        found.append(Finding(FootageProblem.PICTURES_DAMAGED, detail))
+    if facts.rest > max(MIN_REST_BYTES, REST_SHARE * facts.size):
+        detail = (
+            f"{facts.rest / facts.size:.0%} of the file come after its last picture, which is"
+            f" {_span(timeline.duration)} from its beginning: that may be sound or an index, or a"
+            " recording that was joined to it, which is not searched; play it to its end, and add"
+            " what is missing as a file of its own"
+        )
+        found.append(Finding(FootageProblem.REST_UNREAD, detail))
+    return found
+
+
 def _stored_size(facts: Facts) -> tuple[int, int]:
     return next((one.width, one.height) for one in facts.tracks if one.index == facts.track)
 
@@ -315,21 +337,6 @@ def _findings(facts: Facts, timeline: Timeline, steps: Steps, rate: float) -> li
         tell(
             FootageProblem.BEGINNING_LOST,
             f"its first {first:.1f} s do not decode: the picture that they build on is missing",
-        )
-    if facts.damaged > DAMAGED_SHARE * facts.count:
-        tell(
-            FootageProblem.PICTURES_DAMAGED,
-            f"{facts.damaged} of its {facts.count} pictures are damaged, as parts of the file are"
-            " missing: these, and what builds on them, are searched as far as they decode, and"
-            " whoever is on them may be missed; export it again",
-        )
-    if facts.rest > max(MIN_REST_BYTES, REST_SHARE * facts.size):
-        tell(
-            FootageProblem.REST_UNREAD,
-            f"{facts.rest / facts.size:.0%} of the file come after its last picture, which is"
-            f" {_span(timeline.duration)} from its beginning: that may be sound or an index, or a"
-            " recording that was joined to it, which is not searched; play it to its end, and add"
-            " what is missing as a file of its own",
         )
     others = [one for one in facts.tracks if one.index != facts.track and one.pictures]
     if others:

@@ -46,8 +46,8 @@ MIN_MISSING = timedelta(seconds=0.5)
 is usual: writers count pictures that they left out."""
 
 DAMAGED_SHARE = 0.002
-"""Share of pictures that are damaged in the file, above which a finding says so: one in 500, so that
-groups of pictures are whole for many seconds."""
+"""Share of pictures that are damaged in the file, above which a finding says so: one in 500. With
+fewer, groups of pictures are whole for many seconds."""
 
 REST_SHARE = 0.1
 """Share of a file after its last picture, above which a finding says so. Of usual recordings an
