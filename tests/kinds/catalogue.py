@@ -324,6 +324,14 @@ def _coded_kinds() -> Iterable[Kind]:
         lambda s: s.coded(Coding("mjpeg", "yuvj422p"), "avi"),
     )
     yield Kind(
+        "avi-h263",
+        "avi",
+        "AVI",
+        "H.263",
+        "all pictures are marked as key pictures",
+        lambda s: s.coded(Coding("h263p"), "avi"),
+    )
+    yield Kind(
         "avi-mjpeg-left-out",
         "avi",
         "AVI",

@@ -11,7 +11,7 @@ from typing import Any
 import av.error
 import cv2
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from homeward.ingestion.adapters.containers import (
@@ -72,6 +72,8 @@ class _Track:
     decoded: int = 0
     references: int = 0
     """Pictures that others are decoded from."""
+    keys_refuted: bool = False
+    """Whether it is wrong which pictures the file calls key pictures."""
     second: VideoCodecContext | None = None
     """Decodes those."""
     first_decoded: int = -1
@@ -121,6 +123,29 @@ class _Track:
             self.decoded += 1
             if self.first is None:
                 self.first, self.first_decoded = frame, frame.pts or 0
+            self.keys_refuted |= self._refutes_keys(frame)
+
+    def _refutes_keys(self, frame: VideoFrame) -> bool:
+        """Return whether a picture builds on others, and the file calls it a key picture.
+
+        In H.264 that may be a recovery point, which serves as one.
+        """
+        is_key = frame.pts is not None and self.keys[frame.pts] & 1
+        builds = frame.pict_type == PictureType.P and not frame.key_frame
+        return bool(is_key and builds) and self.stream.codec_context.name != "h264"
+
+    @property
+    def trusted_keys(self) -> array[int]:
+        """The flags of the pictures.
+
+        Where a file calls all pictures key pictures, as AVI may with H.263, the first one is taken
+        for one alone: all others are decoded from there.
+        """
+        if not self.keys_refuted:
+            return self.keys
+        flags = array("q", (key & ~1 for key in self.keys))
+        flags[self.first_decoded] |= 1
+        return flags
 
     @property
     def facts(self) -> TrackFacts:
@@ -217,7 +242,7 @@ def _structure(
         chosen.pts,
         chosen.positions,
         chosen.sizes,
-        chosen.keys,
+        chosen.trusted_keys,
     ]
 
 

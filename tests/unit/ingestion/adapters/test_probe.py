@@ -262,6 +262,16 @@ def test_a_packet_that_says_that_nothing_changes_is_no_key_picture(
     assert (video.frame_count, video.key_frame_count) == (50, 5)
 
 
+def test_where_all_pictures_are_called_key_pictures_and_are_none_the_first_one_is_taken(
+    describe: Describe, film: Any
+) -> None:
+    content = film(TIMES, container="avi", encoder="h263p", ticks=25)
+
+    video = describe(content).media.video
+
+    assert (video.codec, video.frame_count, video.key_frame_count) == ("h263", 100, 1)
+
+
 @pytest.mark.parametrize("container", ["flv", "mp4"])
 def test_it_is_told_where_much_of_a_file_comes_after_its_last_picture(
     describe: Describe, film: Any, container: str
