@@ -25,6 +25,7 @@ from homeward.ingestion.cage.upright import shown_size
 from homeward.ingestion.footage.clocks import Stamps, Steps, place
 from homeward.ingestion.footage.limits import (
     DAMAGED_SHARE,
+    FEW_DAMAGED,
     MAX_EXAMINED_AT_ONCE,
     MAX_HOLES,
     MAX_KEY_PICTURES,
@@ -267,7 +268,7 @@ def _rare(rate: float, key_runs: KeyRuns) -> list[Finding]:
 def _incomplete(facts: Facts, timeline: Timeline) -> list[Finding]:
     """Return what of a file may be missing, or was not read."""
     found = []
-    if facts.damaged > DAMAGED_SHARE * facts.count:
+    if facts.damaged > max(FEW_DAMAGED, DAMAGED_SHARE * facts.count):
         detail = (
             f"{facts.damaged} of its {facts.count} pictures are damaged, as parts of the file are"
             " missing: these, and what builds on them, are searched as far as they decode, and"

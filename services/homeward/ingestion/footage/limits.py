@@ -49,6 +49,9 @@ DAMAGED_SHARE = 0.002
 """Share of pictures that are damaged in the file, above which a finding says so: one in 500. With
 fewer, groups of pictures are whole for many seconds."""
 
+FEW_DAMAGED = 5
+"""So many damaged pictures are not told of: there is one where transport streams were joined."""
+
 REST_SHARE = 0.1
 """Share of a file after its last picture, above which a finding says so. Of usual recordings an
 index is there, which takes a fiftieth."""
