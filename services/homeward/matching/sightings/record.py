@@ -122,7 +122,10 @@ class SightingRecording:
             return Disposition.REJECTED_BEFORE, None
         held = await self._kept.index.get(placement.span.sighting_id)
         if held is not None and held.state is not SightingState.UNREVIEWED:
-            return _told(await self._vouch(held, finding.sighting), Disposition.JOINED)
+            kept = await self._vouch(held, finding.sighting)
+            if (ended := await self._undone_if_ended(finding)) is not None:
+                return ended, None  # a confirmed one outlasts its recording
+            return _told(kept, Disposition.JOINED)
         parts = await self._absorbed(placement)
         joining = self._joining(held, parts, finding, placement)
         if finding.stills is None and joining.takes_from(finding):

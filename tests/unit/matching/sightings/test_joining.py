@@ -238,18 +238,40 @@ async def test_what_another_replica_removes_meanwhile_leaves_nothing_in_the_ledg
 ) -> None:
     made = with_stills(finding(received=finding().sighting.create_time), OFFSETS)
     await recorded(matching, made)
-    another = compose(matching.stores, Choices(shipped=policies.shipped()), matching.clock)
-    place = matching.stores.ledger.place
-
-    async def removed_before(*given: Any) -> Any:
-        await happens(another, made)
-        return await place(*given)
-
-    monkeypatch.setattr(matching.stores.ledger, "place", removed_before)
+    _before_it_is_placed(matching, monkeypatch, lambda other: happens(other, made))
 
     assert await matching.recording.record(before_stills(made)) == (told, None)
     assert await matching.stores.ledger.keys() == frozenset()
     assert await everything(matching) == ([], {})
+
+
+async def test_a_confirmed_sighting_outlasts_its_recording_and_its_ledger_does_not(
+    matching: Any, finding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = with_stills(finding(received=finding().sighting.create_time), OFFSETS)
+    await review(matching, await recorded(matching, made), CONFIRM)
+    confirmed = await everything(matching)
+    _before_it_is_placed(matching, monkeypatch, lambda other: _remove(other, made))
+
+    answer = await matching.recording.record(before_stills(made))
+
+    assert answer == (Disposition.FOOTAGE_REMOVED, None)
+    assert await matching.stores.ledger.keys() == frozenset()
+    assert await everything(matching) == confirmed
+
+
+def _before_it_is_placed(
+    matching: Any, monkeypatch: pytest.MonkeyPatch, happens: Callable[[Any], Awaitable[None]]
+) -> None:
+    """Have something happen in another replica right before a finding is put into the ledger."""
+    other = compose(matching.stores, Choices(shipped=policies.shipped()), matching.clock)
+    place = matching.stores.ledger.place
+
+    async def placed_then(*given: Any) -> Any:
+        await happens(other)
+        return await place(*given)
+
+    monkeypatch.setattr(matching.stores.ledger, "place", placed_then)
 
 
 @pytest.mark.parametrize("seed", range(150))
