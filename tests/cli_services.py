@@ -23,6 +23,7 @@ from cli_values import (
     IN_VIEW,
     LATER,
     LOST,
+    PHOTO,
     SCAN,
     SIGHTING,
     Refusal,
@@ -700,6 +701,7 @@ def enrolled(
         label="Anna",
         age_group=subject_pb2.AGE_GROUP_CHILD if child else subject_pb2.AGE_GROUP_ADULT,
         state=subject_pb2.Subject.STATE_OPEN,
+        reference_photos=[subject_pb2.ReferencePhoto(photo_id=PHOTO)],
     )
     homeward.subjects.held[subject_id] = subject
     return subject

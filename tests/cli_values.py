@@ -29,6 +29,7 @@ from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.cli import enrolment
 
 ANNA = "3f2a91c0-5b5e-4f9e-9d55-aa3b8c9a1f10"
+PHOTO = "6a1d0f5e-7c0b-5b3e-8f5d-0c2b6a9e4d11"
 
 
 SCAN = "8c41f7d2-0f3a-4b52-8f63-5a1f0a0d2b11"

@@ -17,6 +17,7 @@ from homeward.cli import policy_figures
 from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
+from homeward.cli.render import some_of
 
 MAJORITY = 18
 """Age in years below which a person is enrolled as a child."""
@@ -115,18 +116,20 @@ def of_subjects(found: Iterable[subject_pb2.Subject], worth: Worth) -> list[str]
             if len(names) > 1:
                 as_what = "as children (under 18)" if child else "as adults"
             lines.append(
-                f"WARNING: enrolled {as_what}: {_listed(names)}. {caveat[0].upper()}{caveat[1:]}"
+                f"WARNING: enrolled {as_what}: {some_of(names)}. {caveat[0].upper()}{caveat[1:]}"
             )
         elif child and names and (rates := measured(worth)):
             lines.append(rates)
     return lines
 
 
-def of_scope(session: Session, subject_ids: Sequence[str], worth: Worth) -> list[str]:
+def of_scope(
+    known: Mapping[str, subject_pb2.Subject], subject_ids: Sequence[str], worth: Worth
+) -> list[str]:
     """Return warnings about a search for some subjects, or for all when none is named."""
     wanted = set(subject_ids)
     return of_subjects(
-        (one for one in subjects(session).values() if not wanted or one.subject_id in wanted), worth
+        (one for one in known.values() if not wanted or one.subject_id in wanted), worth
     )
 
 
@@ -219,8 +222,3 @@ def _span(first: int, last: int) -> str:
     if last >= _OLDEST:
         return f"{first} and older"
     return f"{first}" if first == last else f"{first} to {last}"
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -85,15 +85,16 @@ def tell_certificate(
                 " rest is gone by then."
             )
     if failed:
-        # What a refused scan found is within its own deadline until then.
-        overdue = ", and counts as overdue until then (`homeward retention`)"
-        counted = "" if certificate.scan_id else overdue
-        tell(
-            CliError(
-                "not everything was erased",
-                advice=f"the next sweep does what is left{counted}; `{now}` does it now",
-            )
+        # What a refused scan found is within its own deadline until then. Data of a subject without
+        # a record is looked for once an hour.
+        of_scan = f"the next sweep does what is left; `{now}` does it now"
+        of_subject = (
+            "a sweep does what is left, within little more than an hour, and it counts as overdue"
+            f" until then (`homeward retention`); `{now}` does it now, while the subject is on"
+            " record"
         )
+        advice = of_scan if certificate.scan_id else of_subject
+        tell(CliError("not everything was erased", advice=advice))
     return ExitCode.PARTIAL if failed else ExitCode.OK
 
 

@@ -150,7 +150,7 @@ def require_pictures(answer: sighting_service_pb2.GetSightingResponse) -> None:
     if not answer.still:
         raise CliError(
             f"the still of sighting {sighting.sighting_id} is gone, so that there is no picture to"
-            " write: the object store removed it by its own rule, or its subject is being closed",
+            " write: the object store does not have it any more, or its subject is being closed",
             exit_code=ExitCode.NOT_FOUND,
             advice=f"watch footage {sighting.footage_id} at"
             f" {times.position(sighting.best_shot_offset)}, if it is still held, or search it"

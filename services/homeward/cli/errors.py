@@ -103,6 +103,10 @@ _ADVICE: Mapping[str, str] = {
         " ID` removes one; an upload that broke off is forgotten after a day"
     ),
     "FOOTAGE_NOT_FOUND": "`homeward footage list` shows what is held",
+    "FOOTAGE_DAMAGED": (
+        "`homeward footage rm ID` removes it; then add the file again, and tell whoever runs the"
+        " object store"
+    ),
     "FOOTAGE_EXPIRED": "footage is kept for at most 31 days; ask the owner of the camera for it",
     "CLIP_TOO_LONG": "give fewer --seconds, or --around-still",
     "FOOTAGE_EXISTS_ELSEWHERE": (

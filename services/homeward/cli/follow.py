@@ -24,6 +24,7 @@ from homeward.cli import (
     times,
 )
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
+from homeward.cli.looked_for import left_out
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
 from homeward.cli.render import SENTENCE, enum_word
@@ -45,11 +46,13 @@ _MOST_NAMED = 1000
 """Recordings, and as many subjects, that a list of sightings may name."""
 GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
-    scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
+    scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was not there when it was searched",
     scan_pb2.COVERAGE_GAP_REASON_GIVEN_UP: "searching it failed again and again",
     scan_pb2.COVERAGE_GAP_REASON_CANCELLED: "the scan was cancelled first",
     scan_pb2.COVERAGE_GAP_REASON_NO_PICTURES: "the recording has no pictures there",
     scan_pb2.COVERAGE_GAP_REASON_DECODER_ENDED: "decoding it was ended",
+    scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_DAMAGED: "the object store has damaged it",
+    scan_pb2.COVERAGE_GAP_REASON_CAMERA_UNKNOWN: "its camera is not registered",
 }
 
 
@@ -148,7 +151,7 @@ def not_shown(progress: scan_pb2.ScanProgress) -> list[str]:
     rejected = progress.dropped_match_count - closed
     counts = {
         "a reviewer has rejected them before": rejected,
-        "their subject was closed during the search": closed,
+        "their subject was closed during the search, or its record is lost": closed,
     }
     return [f"Matches not shown because {why}: {count}." for why, count in counts.items() if count]
 
@@ -170,11 +173,15 @@ def tell_findings(session: Session, findings: Findings) -> None:
     """Print candidates, then coverage."""
     candidates = findings.best_first()
     known = caveats.subjects(session)
-    looked_for = _looked_for(findings.scan, known)
-    worth = caveats.in_force(session) if looked_for or not candidates else caveats.NOT_IN_FORCE
+    wanted = _looked_for(findings.scan, known)
+    worth = caveats.in_force(session) if wanted or not candidates else caveats.NOT_IN_FORCE
     # Of whom the figures do not hold: of all who were looked for, found or not.
     earlier = [one for one in candidates if one.policy_id != worth.policy_id]
-    warned = caveats.of_subjects(looked_for, worth) + caveats.beside(earlier, known)
+    warned = [
+        *left_out(findings.scan, known.values()),
+        *caveats.of_subjects(wanted, worth),
+        *caveats.beside(earlier, known),
+    ]
     if session.view.json:
         session.view.document({"scan": findings.scan, "candidates": candidates, "caveats": warned})
         return
@@ -222,6 +229,11 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
             "It was cancelled before all footage in its scope was counted: the rest is left out."
             if scan.state in ENDED
             else "Not all footage in its scope is counted yet."
+        )
+    if scan.progress.later_footage_count:
+        say(
+            "Recordings left out, as they came after the search was asked for, by the service's"
+            f" clock: {scan.progress.later_footage_count}. Search again to have them searched."
         )
     missing = times.seconds(coverage.requested_duration) - times.seconds(coverage.searched_duration)
     passed_over = times.seconds(coverage.passed_over_duration)

@@ -42,8 +42,9 @@ def tell_lost(session: Session, lost: sighting_service_pb2.LostSightings) -> Non
     if lost.confirmed_still_count:
         say(
             "WARNING: stills of confirmed sightings whose sightings are not in the store any more:"
-            f" {lost.confirmed_still_count}. Their recordings may be gone, so that no search finds"
-            " them again: restore Qdrant from a backup that has them."
+            f" {lost.confirmed_still_count}. Where a recording is still held and its subject still"
+            " looked for, searching it again finds the sighting; of the others the stills are all"
+            " that is left. Tell whoever runs Qdrant and NATS that one of them has lost data."
         )
 
 

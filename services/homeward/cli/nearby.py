@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from homeward.api.ingestion.v1 import camera_pb2, footage_pb2, scan_pb2
-from homeward.api.matching.v1 import sighting_pb2
-from homeward.cli import authorisation
+from homeward.api.matching.v1 import sighting_pb2, subject_pb2
+from homeward.cli import authorisation, looked_for
 
 EARTH_RADIUS_METRES = 6_371_000.0
 
@@ -118,28 +118,45 @@ def unsearched(
         held = true_part(one, camera)
         overlaps = [_overlap(held, part) for part in reach.parts(seen(sighting), metres)]
         wanted = [part for part in overlaps if part is not None]
-        missing = [part for part in wanted if not any(covers(scan, one, part) for scan in scans)]
+        missing = [
+            part for part in wanted if not any(covers(scan, one, part, held[0]) for scan in scans)
+        ]
         if missing:
             begin, end = min(part[0] for part in missing), max(part[1] for part in missing)
             found.append(Unsearched(one, metres, begin, end))
     return sorted(found, key=lambda each: (each.metres, each.start, each.footage.footage_id))
 
 
-def was_for(scan: scan_pb2.Scan, subject_id: str, enrolled: datetime) -> bool:
-    """Return whether a scan that has ended looked for a subject who was enrolled at that time.
+def counts_for(scan: scan_pb2.Scan, subject: subject_pb2.Subject) -> bool:
+    """Return whether a scan has ended that looked for a subject.
 
     One that was refused, or not authorised in time, counts for nothing.
     """
-    wanted = scan.scope.subject_ids
-    for_them = subject_id in wanted if wanted else scan.create_time.ToDatetime(UTC) >= enrolled
-    return for_them and scan.HasField("end_time") and authorisation.counts(scan)
+    return (
+        looked_for.was_for(scan, subject)
+        and scan.HasField("end_time")
+        and authorisation.counts(scan)
+    )
 
 
-def covers(scan: scan_pb2.Scan, footage: footage_pb2.Footage, part: Part) -> bool:
-    """Return whether a scan has searched a part of a recording, without a gap in it."""
-    searched = {one.footage_id for one in scan.coverage.footage_efforts}
-    if footage.footage_id not in searched:
+def covers(
+    scan: scan_pb2.Scan, footage: footage_pb2.Footage, part: Part, true_start: datetime
+) -> bool:
+    """Return whether a scan has searched a part of a recording, without a gap in it.
+
+    Args:
+        scan: The scan.
+        footage: The recording.
+        part: What of it, in true time as it is known today.
+        true_start: Of its first picture, likewise.
+    """
+    efforts = {one.footage_id: one for one in scan.coverage.footage_efforts}
+    effort = efforts.get(footage.footage_id)
+    if effort is None:
         return False
+    # The scope and the gaps are times by the clock offset of when the scan was planned.
+    since = true_start - searched_from(effort, true_start)
+    part = part[0] - since, part[1] - since
     scope = scan.scope.interval
     if scope.HasField("start_time") and scope.start_time.ToDatetime(UTC) > part[0]:
         return False
@@ -156,6 +173,18 @@ def covers(scan: scan_pb2.Scan, footage: footage_pb2.Footage, part: Part) -> boo
         )
         for gap in gaps
     )
+
+
+def searched_from(effort: scan_pb2.FootageEffort, true_start: datetime) -> datetime:
+    """Return the true time of a recording's first picture, as the scan took it.
+
+    Args:
+        effort: Of the scan; an earlier version of Homeward told no time.
+        true_start: As it is known today.
+    """
+    if not effort.HasField("true_start_time"):
+        return true_start
+    return effort.true_start_time.ToDatetime(UTC)
 
 
 def _overlap(one: Part, other: Part) -> Part | None:

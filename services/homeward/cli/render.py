@@ -124,6 +124,12 @@ def short_ids(ids: Sequence[str]) -> dict[str, str]:
     return {name: name[:length] for name in unique}
 
 
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """Return names to read: the first ones, and how many there are beside them."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def enum_word(name: str, prefix: str) -> str:
     """Return an enum value's name to read: `STATE_UNREVIEWED` is `unreviewed`."""
     return name.removeprefix(prefix).replace("_", " ").lower()

@@ -176,7 +176,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
             FootageFilter(tuple(cameras), start, end), size=query.size, after=query.after
         )
         return footage_service_pb2.ListFootageResponse(
-            footage=[convert_footage.to_footage(footage) for footage in found.footage],
+            footage=[convert_footage.to_listed(footage) for footage in found.footage],
             next_page_token=query.token(found.next_place) if found.next_place else "",
         )
 

@@ -76,6 +76,7 @@ class Reason(StrEnum):
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()
     AUDIT_KEY_MISSING = auto()
+    FOOTAGE_DAMAGED = auto()
     TOKEN_MISSING = auto()
     TOKEN_INVALID = auto()
     TOKEN_EXPIRED = auto()

@@ -397,3 +397,23 @@ def test_whoever_removes_footage_is_asked_about_its_sightings_too(
     asked = at_a_terminal(monkeypatch, False)
     assert run(["footage", "rm", FOOTAGE[:8]]) == 130
     assert asked[0].endswith(", and what was found there and is not confirmed?")
+
+
+def test_what_the_store_has_damaged_is_listed_without_numbers_and_can_be_removed(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.held = {
+        "a digest": footage_pb2.Footage(
+            footage_id=FOOTAGE, camera_id="gate", problems=[footage_pb2.FOOTAGE_PROBLEM_DAMAGED]
+        )
+    }
+    homeward.footage.refusals["GetFootage"] = Refusal(
+        grpc.StatusCode.FAILED_PRECONDITION, "FOOTAGE_DAMAGED", "its manifest cannot be read"
+    )
+
+    assert run(["footage", "list"]) == 0
+    assert run(["footage", "rm", FOOTAGE, "--yes"]) == 0
+
+    told = capsys.readouterr().out
+    assert f"{FOOTAGE}\tgate\t\t\t\t\t\tdamaged" in told
+    assert f"Footage {FOOTAGE} is removed." in told

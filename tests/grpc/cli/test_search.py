@@ -539,3 +539,29 @@ def test_a_search_for_everybody_does_not_look_again_where_sightings_were_rejecte
     assert run(["search", "--include-rejected"]) == 2
     assert "needs --subject" in capsys.readouterr().err
     assert homeward.scans.created == []
+
+
+def test_whoever_is_enrolled_without_a_photograph_is_told_as_not_looked_for(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del enrolled(homeward).reference_photos[:]
+    homeward.scans.script = [[ended()]]
+
+    assert run(["search"]) == 0
+
+    told = capsys.readouterr()
+    warning = "WARNING: not looked for, or not from the beginning of this search: Anna."
+    assert warning in told.err
+    assert warning in told.out
+
+
+def test_recordings_that_came_later_by_the_clock_are_told(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    update = ended()
+    update.scan.progress.later_footage_count = 2
+    homeward.scans.script = [[update]]
+
+    assert run(["search"]) == 0
+
+    assert "by the service's clock: 2. Search again" in capsys.readouterr().out

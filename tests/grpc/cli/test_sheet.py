@@ -75,6 +75,7 @@ def test_all_reference_photographs_and_stills_are_shown(
     anna: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     subject = anna.subjects.held[ANNA]
+    del subject.reference_photos[:]
     for name in ("one", "two", "gone"):
         subject.reference_photos.add(photo_id=name)
     anna.subjects.images = {"one": jpeg(300, 400), "two": jpeg(400, 300)}
@@ -116,7 +117,7 @@ def test_what_is_not_known_is_said(anna: Homeward, tmp_path: Path) -> None:
     assert "1 of the candidates were found by searches whose records are erased" in page
     assert "1 of the recordings are not held any more" in page
     assert "1 of the searches have not ended" in page
-    assert "Its still is not there any more" in page
+    assert "Its still is not in the object store any more" in page
 
 
 def test_searches_for_others_are_left_out(anna: Homeward, tmp_path: Path) -> None:
@@ -189,3 +190,29 @@ def test_json_tells_the_counts(
     told = json.loads(capsys.readouterr().out)
     cli_documents.require(told, "sheet")
     assert (told["candidateCount"], told["gapCount"]) == (1, 0)
+
+
+def test_a_search_by_another_clock_is_drawn_where_it_looked(anna: Homeward, tmp_path: Path) -> None:
+    anna.scans.listed.scope.interval.end_time.seconds = BEGIN.seconds + 20
+    anna.scans.efforts[0].true_start_time.CopyFrom(BEGIN)
+    anna.cameras.listed[0].clock_offset.seconds = 3600
+    anna.sightings.sighting.clock_offset.seconds = 0
+    anna.scans.told = {"gaps": [GAP]}
+
+    page = written(tmp_path)
+
+    assert 'class="band"' in page.partition("<defs>")[2]
+    assert "20 Nov 2026, 09:00:30 to 09:00:40 UTC" in page
+    assert "the clock of their camera was corrected since 1 of the candidates were" in page
+
+
+def test_a_search_for_everybody_before_a_photograph_counts_for_nothing(
+    anna: Homeward, tmp_path: Path
+) -> None:
+    anna.subjects.held[ANNA].reference_photos[0].create_time.seconds = BEGIN.seconds + 3600
+    anna.scans.listed.create_time.CopyFrom(BEGIN)
+
+    page = written(tmp_path)
+
+    assert "Searches for everybody that do not count here: 1." in page
+    assert 'class="band"' not in page.partition("<defs>")[2]

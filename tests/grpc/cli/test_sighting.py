@@ -493,7 +493,7 @@ def test_a_sighting_whose_still_is_gone_says_so_and_writes_no_picture(
 
     assert f"the still of sighting {SIGHTING} is gone" in refused
     assert not path.exists()
-    assert "gone: the object store removed it by its own rule" in shown
+    assert "gone: the object store does not have it any more" in shown
     assert "still gone" in capsys.readouterr().out
 
 

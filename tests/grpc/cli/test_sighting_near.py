@@ -78,10 +78,30 @@ def test_what_was_searched_is_left_out(
 
     assert run(["sighting", "near", SIGHTING, "--create"]) == 0
 
-    assert "every one that Homeward holds was searched" in capsys.readouterr().out
+    assert "each that Homeward holds was searched" in capsys.readouterr().out
     assert confirmed.scans.created == []
 
 
 def test_a_sighting_that_is_not_confirmed_is_refused(homeward: Homeward) -> None:
     assert run(["sighting", "near", SIGHTING]) == 7
     assert homeward.scans.created == []
+
+
+def test_recordings_of_which_nobody_knows_whether_they_are_in_reach_are_named(
+    confirmed: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = footage_pb2.Footage(
+        footage_id="bridge-cut-off",
+        camera_id="bridge",
+        problems=[footage_pb2.FOOTAGE_PROBLEM_DAMAGED],
+    )
+    confirmed.footage.held |= {
+        "another": damaged,
+        "a third": footage_pb2.Footage(footage_id="yard-1", camera_id="yard"),
+    }
+
+    assert run(["sighting", "near", SIGHTING]) == 0
+
+    told = " ".join(capsys.readouterr().err.split())
+    assert "damaged what it holds of them: bridge-cut-off." in told
+    assert "cameras are not registered: the recordings of yard." in told

@@ -57,7 +57,7 @@ def test_a_photograph_that_the_model_cannot_use_is_shown_as_not_used(
     assert run(["subject", "show", ANNA]) == 0
 
     printed = capsys.readouterr().out
-    assert "1 (1 not used)" in printed
+    assert "2 (1 not used)" in printed
     assert "no: the model pack in use cannot" in printed
 
 

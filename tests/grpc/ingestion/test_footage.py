@@ -19,7 +19,8 @@ from ingestion_calls import (
 )
 
 from homeward.api.common.v1 import types_pb2
-from homeward.api.ingestion.v1 import footage_service_pb2
+from homeward.api.ingestion.v1 import footage_pb2, footage_service_pb2
+from homeward.ingestion.footage.layout import FootageLayout
 from homeward.servicekit import errors, wire
 
 
@@ -147,3 +148,28 @@ async def test_get_retention_report_counts_what_was_removed(api: Any) -> None:
 
     assert (report.footage_count, report.erased_count, report.erased_by_store_count) == (0, 1, 0)
     assert [one.footage_id for one in report.erasures] == [footage_id]
+
+
+async def test_list_footage_tells_of_what_the_store_has_damaged(api: Any) -> None:
+    one = (await upload(api)).footage
+    later = wire.to_timestamp(RECORDED + timedelta(hours=1))
+    other = (await upload(api, *another(start_time=later))).footage
+    manifest = FootageLayout(one.footage_id).manifest
+    await api.bucket.put(manifest, b"{", content_type="application/json")
+
+    listed = (await api.footage.ListFootage(footage_service_pb2.ListFootageRequest())).footage
+
+    assert list(listed) == [
+        footage_pb2.Footage(
+            footage_id=one.footage_id,
+            camera_id="cam-1",
+            start_time=wire.to_timestamp(RECORDED),
+            problems=[footage_pb2.FOOTAGE_PROBLEM_DAMAGED],
+        ),
+        other,
+    ]
+    request = footage_service_pb2.GetFootageRequest(footage_id=one.footage_id)
+    assert await refusal(api.footage.GetFootage(request)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        errors.Reason.FOOTAGE_DAMAGED,
+    )

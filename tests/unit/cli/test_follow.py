@@ -6,7 +6,10 @@ from homeward.api.ingestion.v1 import scan_pb2
 from homeward.cli.follow import not_listed, not_shown
 
 REJECTED = "Matches not shown because a reviewer has rejected them before: {}."
-CLOSED = "Matches not shown because their subject was closed during the search: {}."
+CLOSED = (
+    "Matches not shown because their subject was closed during the search, or its record is lost:"
+    " {}."
+)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from homeward.api.common.v1.types_pb2 import TimeInterval
 from homeward.api.ingestion.v1 import camera_pb2, footage_pb2, scan_pb2
-from homeward.api.matching.v1 import sighting_pb2
-from homeward.cli.nearby import Reach, distance_metres, unsearched, was_for
+from homeward.api.matching.v1 import sighting_pb2, subject_pb2
+from homeward.cli.nearby import Reach, counts_for, distance_metres, unsearched
 
 TEN = datetime(2026, 11, 20, 10, tzinfo=UTC)
 WALK = Reach(timedelta(hours=1), 6)
@@ -61,12 +61,17 @@ def scan(
     *recordings: footage_pb2.Footage,
     gaps: tuple[tuple[str, float, float], ...] = (),
     window: TimeInterval | None = None,
+    began: float | None = None,
 ) -> scan_pb2.Scan:
     return scan_pb2.Scan(
         scope=scan_pb2.ScanScope(interval=window),
         coverage=scan_pb2.ScanCoverage(
             footage_efforts=[
-                scan_pb2.FootageEffort(footage_id=one.footage_id) for one in recordings
+                scan_pb2.FootageEffort(
+                    footage_id=one.footage_id,
+                    true_start_time=None if began is None else stamp(began),
+                )
+                for one in recordings
             ],
             gaps=[
                 scan_pb2.CoverageGap(footage_id=name, interval=span(begin, end))
@@ -150,6 +155,27 @@ def test_what_a_scan_has_searched_without_a_gap_is_left_out(done: scan_pb2.Scan,
 
 
 @pytest.mark.parametrize(
+    ("done", "left"),
+    [
+        (scan(BRIDGE, window=span(30, 60), began=31), 0),
+        (scan(BRIDGE, window=span(30, 60), began=41), 1),  # its last ten minutes were not asked for
+        (scan(BRIDGE, window=span(30, 61), began=41), 0),
+        (scan(BRIDGE, gaps=((BRIDGE.footage_id, 60, 61),), began=41), 1),
+        (scan(BRIDGE, gaps=((BRIDGE.footage_id, 40, 41),), began=41), 0),
+    ],
+)
+def test_a_scan_by_another_clock_counts_for_the_pictures_that_it_searched(
+    done: scan_pb2.Scan, left: int
+) -> None:
+    assert len(found(BRIDGE, scans=(done,))) == left
+
+
+ENROLLED = subject_pb2.Subject(
+    subject_id=LIN, reference_photos=[subject_pb2.ReferencePhoto(create_time=stamp(0))]
+)
+
+
+@pytest.mark.parametrize(
     ("subjects", "created", "ended", "counts"),
     [
         ([LIN], -5, True, True),
@@ -168,7 +194,7 @@ def test_scans_count_that_looked_for_the_subject(
         end_time=stamp(created + 1) if ended else None,
     )
 
-    assert was_for(one, LIN, TEN) is counts
+    assert counts_for(one, ENROLLED) is counts
 
 
 @pytest.mark.parametrize(
@@ -185,4 +211,4 @@ def test_a_scan_of_which_all_was_erased_has_searched_nothing(
         authorisation=scan_pb2.ScanAuthorisation(state=state),
     )
 
-    assert not was_for(one, LIN, TEN)
+    assert not counts_for(one, ENROLLED)

@@ -175,9 +175,9 @@ def list_footage(
                     ids[each.footage_id],
                     each.camera_id,
                     times.shown(each.start_time),
-                    times.span(each.duration),
+                    "" if _is_damaged(each) else times.span(each.duration),
                     each.file_name,
-                    size(each.size_bytes),
+                    "" if _is_damaged(each) else size(each.size_bytes),
                     times.shown(each.delete_time),
                     _problems(each),
                 )
@@ -231,19 +231,12 @@ def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None
     """Remove recordings before their deadline, and the sightings in them that are not confirmed."""
     stub = _stub(session)
     full = [full_footage_id(session, given) for given in footage_ids]
-    recordings = [
-        stub.GetFootage(footage_service_pb2.GetFootageRequest(footage_id=each)).footage
-        for each in full
-    ]
-    named = ", ".join(
-        f"{each.file_name} ({each.camera_id}, {times.shown(each.start_time)})"
-        for each in recordings
-    )
+    named = ", ".join([_named(stub, each) for each in full])
     theirs = "what was found there and is not confirmed"
     confirm(f"Remove {named}, and {theirs}?", yes=yes)
-    for each in recordings:
-        stub.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=each.footage_id))
-        session.view.say(f"Footage {each.footage_id} is removed.")
+    for each in full:
+        stub.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=each))
+        session.view.say(f"Footage {each} is removed.")
     session.view.say(
         "Sightings that are not confirmed go with their recording. The object store decides when"
         " it frees the bytes."
@@ -284,6 +277,22 @@ def _starts(
             raise CliError(str(error)) from None
 
     return from_name
+
+
+def _named(stub: FootageServiceStub, footage_id: str) -> str:
+    """Return what to call a recording; its id where the store has damaged what it holds of it."""
+    try:
+        request = footage_service_pb2.GetFootageRequest(footage_id=footage_id)
+        held = stub.GetFootage(request).footage
+    except CliError as error:
+        if error.reason != "FOOTAGE_DAMAGED":
+            raise
+        return footage_id
+    return f"{held.file_name} ({held.camera_id}, {times.shown(held.start_time)})"
+
+
+def _is_damaged(footage: footage_pb2.Footage) -> bool:
+    return footage_pb2.FOOTAGE_PROBLEM_DAMAGED in footage.problems
 
 
 def _problems(footage: footage_pb2.Footage) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import uuid
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 import click
 
@@ -24,13 +24,14 @@ from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import authorisation, completing, nearby, times
+from homeward.cli import authorisation, completing, nearby, terminal, times
 from homeward.cli.errors import CliError, ExitCode, confirm_first
 from homeward.cli.follow import create
 from homeward.cli.ids import full_sighting_id
 from homeward.cli.nearby import Reach, Unsearched
 from homeward.cli.options import Command, Session, connected, operator_name
 from homeward.cli.paging import all_pages
+from homeward.cli.render import some_of
 
 MOST_RECORDINGS = 1000
 """That a search takes."""
@@ -138,9 +139,29 @@ def _around(session: Session, sighting: sighting_pb2.Sighting, reach: Reach) -> 
     home = cameras[sighting.camera_id]
     unplaced = [one.camera_id for one in listed if nearby.distance_metres(home, one) is None]
     footage = _footage(session, sighting, reach, listed)
+    _warn(footage, cameras)
     scans = _scans(session, sighting.subject_id) if footage else []
     found = nearby.unsearched(sighting, reach, cameras, footage, scans)
     return found[:MOST_RECORDINGS], unplaced
+
+
+def _warn(footage: Sequence[footage_pb2.Footage], cameras: Mapping[str, camera_pb2.Camera]) -> None:
+    """Tell of recordings that nobody knows whether they are in reach."""
+    damaged = [
+        one.footage_id for one in footage if footage_pb2.FOOTAGE_PROBLEM_DAMAGED in one.problems
+    ]
+    if damaged:
+        terminal.tell(
+            "WARNING: left out, as the object store has damaged what it holds of them:"
+            f" {some_of(damaged)}.",
+            err=True,
+        )
+    if unknown := sorted({one.camera_id for one in footage} - cameras.keys()):
+        terminal.tell(
+            "WARNING: left out, as their cameras are not registered: the recordings of"
+            f" {some_of(unknown)}.",
+            err=True,
+        )
 
 
 def _footage(
@@ -165,13 +186,13 @@ def _scans(session: Session, subject_id: str) -> list[scan_pb2.Scan]:
     """Return the scans that have looked for a subject, with their coverage."""
     subjects = SubjectServiceStub(session.connections.channel("matching"))
     wanted = subject_service_pb2.GetSubjectRequest(subject_id=subject_id)
-    enrolled = subjects.GetSubject(wanted).subject.create_time.ToDatetime(UTC)
+    subject = subjects.GetSubject(wanted).subject
     stub = ScanServiceStub(session.connections.channel("ingestion"))
     listed = all_pages(stub.ListScans, scan_service_pb2.ListScansRequest(), lambda page: page.scans)
     return [
         stub.GetScan(scan_service_pb2.GetScanRequest(scan_id=one.scan_id)).scan
         for one in listed
-        if nearby.was_for(one, subject_id, enrolled)
+        if nearby.counts_for(one, subject)
     ]
 
 
@@ -241,7 +262,9 @@ def _tell(session: Session, sighting: sighting_pb2.Sighting, reach: Reach, aroun
             ],
         )
     else:
-        say("None is left to search: every one that Homeward holds was searched for this person.")
+        say(
+            "None of them is left to search: each that Homeward holds was searched for this person."
+        )
     if len(found) == MOST_RECORDINGS:
         say(f"There are more; these are the {MOST_RECORDINGS} nearest.")
     if unplaced:

@@ -15,6 +15,7 @@ from homeward.cli import (
     authorisation,
     caveats,
     completing,
+    looked_for,
     matches,
     people,
     stretches,
@@ -119,7 +120,11 @@ def show(session: Session, *, scan_id: str) -> None:
     """Show a scan as it is now. `scan watch` shows its candidates."""
     request = scan_service_pb2.GetScanRequest(scan_id=full_scan_id(session, scan_id))
     scan = _stub(session).GetScan(request).scan
-    warned = caveats.of_scope(session, scan.scope.subject_ids, caveats.in_force(session))
+    known = caveats.subjects(session)
+    warned = [
+        *looked_for.left_out(scan, known.values()),
+        *caveats.of_scope(known, scan.scope.subject_ids, caveats.in_force(session)),
+    ]
     if session.view.json:
         session.view.document({"scan": scan, "caveats": warned})
         return

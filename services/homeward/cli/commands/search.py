@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import click
 
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
-from homeward.api.matching.v1 import matching_service_pb2
+from homeward.api.matching.v1 import matching_service_pb2, subject_pb2
 from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
 from homeward.cli import authorisation, caveats, completing, policy_figures, terminal, times
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.follow import create, follow
 from homeward.cli.ids import full_footage_id, full_subject_id, known_cameras
+from homeward.cli.looked_for import left_out
 from homeward.cli.options import Command, Session, connected, operator_name
 
 
@@ -103,7 +104,8 @@ def search(
         footage_ids=[full_footage_id(session, given) for given in recordings],
         include_rejected=include_rejected,
     )
-    _warn(session, scope.subject_ids)
+    known = caveats.subjects(session)
+    _warn(session, known, scope.subject_ids)
     created = create(
         session,
         scan_service_pb2.CreateScanRequest(
@@ -120,10 +122,14 @@ def search(
     )
     if awaited := authorisation.sentence(created):
         terminal.tell(awaited, err=True)
+    for line in left_out(created, known.values()):
+        terminal.tell(line, err=True)
     return follow(session, created)
 
 
-def _warn(session: Session, subject_ids: Sequence[str]) -> None:
+def _warn(
+    session: Session, known: Mapping[str, subject_pb2.Subject], subject_ids: Sequence[str]
+) -> None:
     """Print warnings about relying on the policy, before the scan."""
     stub = MatchingServiceStub(session.connections.channel("matching"))
     request = matching_service_pb2.GetThresholdPolicyRequest(gallery_size=len(subject_ids))
@@ -134,6 +140,6 @@ def _warn(session: Session, subject_ids: Sequence[str]) -> None:
     worth = caveats.Worth(policy.policy_id, policy.figures)
     for line in (
         *policy_figures.warnings(policy.policy_id, policy.figures),
-        *caveats.of_scope(session, subject_ids, worth),
+        *caveats.of_scope(known, subject_ids, worth),
     ):
         terminal.tell(line, err=True)

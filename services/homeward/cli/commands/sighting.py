@@ -196,7 +196,7 @@ def _tell(
             ("in view from", times.marked(sighting.interval.start_time, uncertain=uncertain)),
             ("in view to", times.marked(sighting.interval.end_time, uncertain=uncertain)),
             ("still of", times.marked(sighting.best_shot_time, uncertain=uncertain)),
-            ("still", "gone: the object store removed it by its own rule" * sighting.still_gone),
+            ("still", "gone: the object store does not have it any more" * sighting.still_gone),
             ("times", _unknown_times(sighting)),
             ("camera's clock", _clock(sighting)),
             ("in the recording at", times.position(sighting.best_shot_offset)),

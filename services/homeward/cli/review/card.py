@@ -129,7 +129,7 @@ def _quality(evidence: Evidence) -> str:
     held = subject.reference_photos if subject else []
     quality = [one.quality for one in held if one.photo_id == sighting.photo_id]
     reference = f"; quality of the reference {quality[0]:.2f} of 1" if quality else ""
-    gone = "; its still is gone: the object store removed it" if sighting.still_gone else ""
+    gone = "; its still is gone from the object store" if sighting.still_gone else ""
     return f"Face {sighting.face_height_px:.0f} pixels high in the recording{reference}{gone}."
 
 

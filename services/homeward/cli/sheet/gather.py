@@ -76,7 +76,11 @@ def read_sheet(session: Session, subject_id: str, zone: tzinfo | None) -> Sheet:
         searched=found.searched,
         worth=_worth(sightings, in_force, comparisons),
         warnings=_warnings(sightings, subject, in_force),
-        unknown=[*_unknown(read, found, sightings), *found.unknown],
+        unknown=[
+            *_unknown(read, found, sightings),
+            *_by_another_clock(sightings, cameras),
+            *found.unknown,
+        ],
         made=spoken(datetime.now(UTC), zone),
         zone=f"{datetime.now(UTC).astimezone(zone):%Z}",
     )
@@ -192,7 +196,7 @@ def _stills(
     """Return the stills of a candidate in order of time, or why there are none."""
     sighting = answer.sighting
     told = list(zip(sighting.stills, answer.stills, strict=False))
-    gone = "Its still is not there any more: the object store removed it by its own rule."
+    gone = "Its still is not in the object store any more."
     if not any(file for _, file in told):  # an earlier version found it
         alone = sighting_pb2.SightingStill(
             time=sighting.best_shot_time, face_height_px=sighting.face_height_px
@@ -280,6 +284,25 @@ def _warnings(
     lines = [line for one in figures for line in policy_figures.warnings(*one, found=True)]
     lines += caveats.beside(sightings, known) or caveats.of_subjects([subject], in_force)
     return list(dict.fromkeys(lines))
+
+
+def _by_another_clock(
+    sightings: Sequence[sighting_pb2.Sighting], cameras: Mapping[str, camera_pb2.Camera]
+) -> list[str]:
+    off = sum(
+        one.HasField("clock_offset")
+        and one.camera_id in cameras
+        and times.seconds(one.clock_offset) != times.seconds(cameras[one.camera_id].clock_offset)
+        for one in sightings
+    )
+    if not off:
+        return []
+    line = (
+        f"What is known of the clock of their camera was corrected since {off} of the candidates"
+        " were found: their times are by what was known before. Searching again tells the corrected"
+        " times."
+    )
+    return [line]
 
 
 def _unknown(

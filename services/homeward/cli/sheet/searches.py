@@ -17,7 +17,7 @@ from homeward.api.ingestion.v1 import (
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import subject_pb2
-from homeward.cli import authorisation, stretches, times
+from homeward.cli import authorisation, looked_for, stretches, times
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.follow import ENDED, GAP_REASONS
 from homeward.cli.options import Session
@@ -55,6 +55,26 @@ class _Recording:
     """By true time; None where the recording is not held any more."""
     wanted: list[tuple[Span, list[Span]]] = field(default_factory=list)
     """Of each search that has ended the span that it asked for, and the gaps in it."""
+    moved: dict[str, float] = field(default_factory=dict)
+    """By scan: how far its times of the recording are off, as the camera's clock offset was
+    corrected since."""
+
+    def add(
+        self, scan_id: str, effort: scan_pb2.FootageEffort, asked: Span, gaps: Iterable[Span]
+    ) -> None:
+        """Take in what a search made of it.
+
+        Args:
+            scan_id: The search.
+            effort: Its own.
+            asked: What it asked for, by the clock offset of then, as the gaps.
+            gaps: What of it was not searched.
+        """
+        moved = 0.0
+        if self.times is not None and effort.HasField("true_start_time"):
+            moved = round(self.times[0] - times.seconds_of(effort.true_start_time), 6)
+        self.moved[scan_id] = moved
+        self.wanted.append((_by(asked, moved), [_by(one, moved) for one in gaps]))
 
     @property
     def searched(self) -> list[Span]:
@@ -78,17 +98,21 @@ def read_searches(
     remembered = all_pages(
         stub.ListScans, scan_service_pb2.ListScansRequest(), lambda page: page.scans
     )
-    for_them = [one for one in remembered if _looked_for(one, subject)]
+    for_them = [one for one in remembered if looked_for.was_for(one, subject)]
     wanted = [one for one in for_them if authorisation.counts(one)]
     scans = [
         stub.GetScan(scan_service_pb2.GetScanRequest(scan_id=one.scan_id)).scan
         for one in wanted[:MOST_SCANS]
     ]
-    unknown = [*_refused(len(for_them) - len(wanted)), *_unknown(wanted, scans)]
+    unknown = [
+        *_refused(len(for_them) - len(wanted)),
+        *_too_early(remembered, subject),
+        *_unknown(wanted, scans),
+    ]
     recordings, missing = _recordings(session, scans, cameras)
     unknown += missing
     gaps = _gaps(scans, recordings, zone)
-    listed, unlisted = _stretches(stub, scans, zone)
+    listed, unlisted = _stretches(stub, scans, recordings, zone)
     unknown += unlisted
     spans: dict[str, list[Span]] = {}
     for recording in recordings.values():
@@ -116,6 +140,11 @@ def span_of(interval: TimeInterval) -> Span:
     return begin, max(begin, times.seconds_of(interval.end_time))
 
 
+def _by(span: Span, seconds: float) -> Span:
+    """Return a span that is so much later."""
+    return span[0] + seconds, span[1] + seconds
+
+
 def spoken_span(span: Span, zone: tzinfo | None) -> str:
     """Return a span to read, by the clocks of a zone."""
     begin, end = (datetime.fromtimestamp(one, UTC).astimezone(zone) for one in span)
@@ -123,13 +152,6 @@ def spoken_span(span: Span, zone: tzinfo | None) -> str:
     if end.date() != begin.date():
         until = f"{end.day} {end:%b} {until}"
     return f"{begin.day} {begin:%b %Y}, {begin:%H:%M:%S} to {until}"
-
-
-def _looked_for(scan: scan_pb2.Scan, subject: subject_pb2.Subject) -> bool:
-    if scan.scope.subject_ids:
-        return subject.subject_id in scan.scope.subject_ids
-    # Of everybody who was enrolled when it was made.
-    return times.seconds_of(scan.create_time) >= times.seconds_of(subject.create_time)
 
 
 def _added(scans: Iterable[scan_pb2.Scan], name: str) -> float:
@@ -142,6 +164,23 @@ def _refused(number: int) -> list[str]:
     line = (
         f"{number} of the searches for this person were refused, or not authorised in time: what"
         " they found was erased, so what they searched does not count here."
+    )
+    return [line]
+
+
+def _too_early(remembered: Iterable[scan_pb2.Scan], subject: subject_pb2.Subject) -> list[str]:
+    enrolled = times.seconds_of(subject.create_time)
+    number = sum(
+        not one.scope.subject_ids
+        and times.seconds_of(one.create_time) >= enrolled
+        and not looked_for.was_for(one, subject)
+        for one in remembered
+    )
+    if not number:
+        return []
+    line = (
+        f"Searches for everybody that do not count here: {number}. When they began there was no"
+        " reference photograph of this person that can be compared."
     )
     return [line]
 
@@ -181,9 +220,8 @@ def _recordings(
         gaps: dict[str, list[Span]] = {}
         for gap in scan.coverage.gaps:
             gaps.setdefault(gap.footage_id, []).append(span_of(gap.interval))
-        for footage_id in dict.fromkeys(
-            [*(one.footage_id for one in scan.coverage.footage_efforts), *gaps]
-        ):
+        efforts = {one.footage_id: one for one in scan.coverage.footage_efforts}
+        for footage_id in dict.fromkeys([*efforts, *gaps]):
             if footage_id not in found:
                 if len(found) >= MOST_RECORDINGS:
                     left_out += 1
@@ -191,9 +229,9 @@ def _recordings(
                 footage = _footage(stub, footage_id)
                 gone += footage is None
                 found[footage_id] = _recording(footage_id, footage, cameras)
-            searched = any(one.footage_id == footage_id for one in scan.coverage.footage_efforts)
-            if searched:
-                found[footage_id].wanted.append((asked, gaps.get(footage_id, [])))
+            if footage_id in efforts:
+                here = gaps.get(footage_id, [])
+                found[footage_id].add(scan.scan_id, efforts[footage_id], asked, here)
     lines = []
     if gone:
         lines.append(
@@ -252,7 +290,8 @@ def _gaps(
     for scan in scans:
         for gap in scan.coverage.gaps:
             recording = recordings.get(gap.footage_id)
-            span = span_of(gap.interval)
+            moved = recording.moved.get(scan.scan_id, 0.0) if recording else 0.0
+            span = _by(span_of(gap.interval), moved)
             covered = recording.searched if recording else []
             left = without([span], covered) if span[0] < span[1] else [span]
             why = GAP_REASONS.get(gap.reason, "the reason is not known to this version")
@@ -264,7 +303,10 @@ def _gaps(
 
 
 def _stretches(
-    stub: ScanServiceStub, scans: Sequence[scan_pb2.Scan], zone: tzinfo | None
+    stub: ScanServiceStub,
+    scans: Sequence[scan_pb2.Scan],
+    recordings: Mapping[str, _Recording],
+    zone: tzinfo | None,
 ) -> tuple[list[Stretch], list[str]]:
     """Return the stretches to watch, in order of time, and what is not known of them."""
     found: dict[tuple[str, str], Stretch] = {}
@@ -275,7 +317,9 @@ def _stretches(
         listed, unknown = stretches.read(stub, scan.scan_id)
         unlisted |= {one.footage_id: one.appearance_count for one in unknown}
         for one in listed:
-            span = span_of(one.interval)
+            recording = recordings.get(one.footage_id)
+            moved = recording.moved.get(scan.scan_id, 0.0) if recording else 0.0
+            span = _by(span_of(one.interval), moved)
             found[one.footage_id, position(one)] = Stretch(
                 camera_id=one.camera_id,
                 span=span,

@@ -12,7 +12,8 @@ from homeward.common import convert as common_convert
 from homeward.core.inventory import FOOTAGE
 from homeward.core.recordings import MAX_FOOTAGE_BYTES
 from homeward.ingestion.convert.cameras import camera_id_from
-from homeward.ingestion.footage.layout import is_footage_id
+from homeward.ingestion.footage.finding import DamagedFootage
+from homeward.ingestion.footage.layout import FootageLayout, is_footage_id
 from homeward.ingestion.footage.media import FootageProblem
 from homeward.ingestion.footage.model import (
     Footage,
@@ -72,6 +73,19 @@ def footage_id_from(value: str, field: str) -> str:
     if not is_footage_id(value):
         raise invalid_field(field, "is not an id that Homeward gave")
     return value
+
+
+def to_listed(footage: Footage | DamagedFootage) -> footage_pb2.Footage:
+    """Return a recording of a list as protobuf has it; of one that is damaged what its id tells."""
+    if isinstance(footage, Footage):
+        return to_footage(footage)
+    layout = FootageLayout(footage.footage_id)
+    return footage_pb2.Footage(
+        footage_id=footage.footage_id,
+        camera_id=layout.camera_id,
+        start_time=wire.to_timestamp(layout.start_time),
+        problems=[footage_pb2.FOOTAGE_PROBLEM_DAMAGED],
+    )
 
 
 def to_footage(footage: Footage) -> footage_pb2.Footage:

@@ -52,6 +52,8 @@ _GAP_REASONS = {
     GapReason.CANCELLED: scan_pb2.COVERAGE_GAP_REASON_CANCELLED,
     GapReason.NO_PICTURES: scan_pb2.COVERAGE_GAP_REASON_NO_PICTURES,
     GapReason.DECODER_ENDED: scan_pb2.COVERAGE_GAP_REASON_DECODER_ENDED,
+    GapReason.FOOTAGE_DAMAGED: scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_DAMAGED,
+    GapReason.CAMERA_UNKNOWN: scan_pb2.COVERAGE_GAP_REASON_CAMERA_UNKNOWN,
 }
 
 
@@ -165,6 +167,7 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
             crowded_appearance_count=summary.counts.crowded,
             waiting=_to_waiting(summary.waiting) if summary.waiting else None,
             planning=summary.planning,
+            later_footage_count=summary.came_later,
         ),
         coverage=scan_pb2.ScanCoverage(
             requested_duration=wire.to_duration(summary.total),
@@ -283,6 +286,7 @@ def _to_effort(effort: FootageEffort) -> scan_pb2.FootageEffort:
         thoroughness=[
             scan_pb2.Thoroughness.Value(f"THOROUGHNESS_{how.name}") for how in effort.thoroughness
         ],
+        true_start_time=wire.to_timestamp(effort.true_start),
     )
 
 
@@ -298,7 +302,7 @@ def _to_gap(gap: Gap) -> scan_pb2.CoverageGap:
 def _error(summary: ScanSummary) -> status_pb2.Status | None:
     if summary.state is not ScanState.FAILED:
         return None
-    problems = sorted(summary.problems) or ["no recording of its scope was left"]
+    problems = sorted(summary.problems) or ["no recording of its scope was left, or could be read"]
     return status_pb2.Status(
         code=code_pb2.FAILED_PRECONDITION,
         message="nothing could be searched: " + "; ".join(problems),

@@ -65,12 +65,11 @@ class FootageEraser:
         Raises:
             NotFoundError: `FOOTAGE_NOT_FOUND`.
             FailedPreconditionError: `RETENTION_UNSAFE`: the store keeps versions of it that it
-                refuses to remove, or has copied it elsewhere.
+                refuses to remove, or has copied it elsewhere; `FOOTAGE_DAMAGED`: neither its
+                manifest nor a record tells when it came, and the sweep removes it by its age.
             UnavailableError: A store does not answer; repeating the call finishes the work.
         """
-        footage = await self._library.manifest(footage_id)
-        if footage is None:
-            raise footage_not_found(footage_id)
+        footage = await self._described(footage_id)
         layout = FootageLayout(footage_id)
         begun = await self._begun(
             footage_id, footage.receive_time, footage.delete_time, by_store=by_store
@@ -79,7 +78,8 @@ class FootageEraser:
         # the manifest last: while it is there, the deletion can be repeated.
         await self._remove(layout.file, footage_id)
         await self._sightings.erase_footage_sightings(footage_id, received=footage.receive_time)
-        await self._store.delete(pointer_key(footage.header.sha256))
+        if footage.sha256:  # else the round through all pointers finds it
+            await self._store.delete(pointer_key(footage.sha256))
         folder = layout.folder
         for item in await self._store.objects(folder):
             if item.key != layout.manifest:
@@ -90,6 +90,21 @@ class FootageEraser:
         await self._store.purge(folder)
         await self._require_gone(folder, footage_id)
         await self._erased(begun)
+
+    async def _described(self, footage_id: str) -> HeldFootage:
+        """Return what its manifest says of a recording, or its record if that is damaged."""
+        try:
+            footage = await self._library.manifest(footage_id)
+        except errors.FailedPreconditionError:
+            held = await self._records.get(footage_id)
+            if held is None:
+                raise
+            return held
+        if footage is None:
+            raise footage_not_found(footage_id)
+        return HeldFootage(
+            footage_id, footage.receive_time, footage.delete_time, footage.header.sha256
+        )
 
     async def _require_gone(self, folder: str, footage_id: str) -> None:
         """Check that the store, as it is set up now, keeps nothing of a recording."""

@@ -32,6 +32,7 @@ from homeward.ingestion.footage.manifests import decode_manifest
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.ports import FootageStore
 from homeward.ingestion.footage.records import FootageRecords
+from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.in_order import in_order
 
@@ -109,10 +110,17 @@ _WHOLE = "~"
 
 
 @dataclass(frozen=True, slots=True)
+class DamagedFootage:
+    """A recording whose manifest cannot be read: all that is known of it is its id."""
+
+    footage_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class FootagePage:
     """A page of recordings."""
 
-    footage: tuple[Footage, ...]
+    footage: tuple[Footage | DamagedFootage, ...]
     """Recordings; fewer than were asked for, or none, where many had to be read."""
     next_place: str
     """Where to go on; "" at the end of the list."""
@@ -133,7 +141,7 @@ class FootageFinder:
         self._known = known
         self._clock = clock
 
-    async def each(self, wanted: FootageFilter) -> AsyncGenerator[Footage, None]:
+    async def each(self, wanted: FootageFilter) -> AsyncGenerator[Footage | DamagedFootage, None]:
         """Yield the recordings by camera and start, read as they are needed."""
         async with aclosing(self._found(wanted, None)) as found:
             async for _, footage in found:
@@ -148,7 +156,7 @@ class FootageFinder:
             size: Most of them, at least 1.
             after: `next_place` of the page before; "" for the first page.
         """
-        footage: list[Footage] = []
+        footage: list[Footage | DamagedFootage] = []
         misses = 0
         reached = ""
         async with aclosing(self._found(wanted, Place.of(after))) as found:
@@ -197,26 +205,35 @@ class FootageFinder:
         return sorted(name for name in names if is_footage_id(name))
 
     async def manifest(self, footage_id: str) -> Footage | None:
-        """Return what the manifest of a recording says, whatever its deadline; None without one."""
+        """Return what the manifest of a recording says, whatever its deadline; None without one.
+
+        Raises:
+            FailedPreconditionError: `FOOTAGE_DAMAGED`.
+        """
         data = await self._store.get(FootageLayout(footage_id).manifest)
-        return decode_manifest(data) if data else None
+        if data is None:
+            return None
+        try:
+            return decode_manifest(data)
+        except msgspec.DecodeError as error:
+            raise footage_damaged(footage_id) from error
 
     async def manifest_or_none(self, name: str) -> Footage | None:
         """Return what a manifest says, if that is the name of a recording and can be read."""
         try:
             return await self.manifest(name) if is_footage_id(name) else None
-        except msgspec.DecodeError:  # the sweep removes it by its age
+        except errors.FailedPreconditionError:  # the sweep removes it by its age
             return None
 
     async def _found(
         self, wanted: FootageFilter, after: Place | None
-    ) -> AsyncGenerator[tuple[Place, Footage | None], None]:
+    ) -> AsyncGenerator[tuple[Place, Footage | DamagedFootage | None], None]:
         """Yield recordings in order with their places, and places without a recording.
 
         The latter are places of recordings that are not asked for, and the ends of days.
         """
 
-        async def read(place: Place) -> tuple[Place, Footage | None]:
+        async def read(place: Place) -> tuple[Place, Footage | DamagedFootage | None]:
             whole = place.footage_id == _WHOLE
             return place, None if whole else await self._held(place.footage_id, wanted)
 
@@ -225,9 +242,14 @@ class FootageFinder:
             async for place, footage in results:
                 yield place, footage
 
-    async def _held(self, footage_id: str, wanted: FootageFilter) -> Footage | None:
+    async def _held(
+        self, footage_id: str, wanted: FootageFilter
+    ) -> Footage | DamagedFootage | None:
         """Return a recording that is asked for and may be read, or None."""
-        footage = await self.manifest(footage_id)
+        try:
+            footage = await self.manifest(footage_id)
+        except errors.FailedPreconditionError:
+            return DamagedFootage(footage_id)
         if footage is None or not wanted.takes(footage) or self._is_expired(footage):
             return None
         # The store may have removed the file by itself, which is older than the manifest.
@@ -278,6 +300,16 @@ class FootageFinder:
                 for day in days:
                     if after is None or Place(day, _WHOLE) > after:
                         yield day
+
+
+def footage_damaged(footage_id: str) -> errors.FailedPreconditionError:
+    """Return the error for a recording whose manifest cannot be read."""
+    return errors.FailedPreconditionError(
+        f"what the object store holds of footage {footage_id} is damaged: its manifest cannot be"
+        " read, so that it cannot be searched or shown",
+        reason=errors.Reason.FOOTAGE_DAMAGED,
+        metadata={"footage_id": footage_id},
+    )
 
 
 def _date_in(prefix: str) -> str:

@@ -9,6 +9,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import structlog
+
 from homeward.ingestion.footage import timeline
 from homeward.ingestion.footage.examining import Examinations
 from homeward.ingestion.footage.finding import FootageFilter, FootageFinder
@@ -24,6 +26,8 @@ from homeward.ingestion.footage.timeline import Examination, Timeline
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
+
+log = structlog.get_logger()
 
 PICTURES_HELD = 2_000_000
 """Most pictures whose timelines are kept in memory for the next segment of their recording; a
@@ -78,7 +82,7 @@ class FootageLibrary:
 
         Raises:
             NotFoundError: `FOOTAGE_NOT_FOUND`.
-            FailedPreconditionError: `FOOTAGE_EXPIRED`.
+            FailedPreconditionError: `FOOTAGE_EXPIRED`, `FOOTAGE_DAMAGED`.
         """
         if not is_footage_id(footage_id):
             raise footage_not_found(footage_id)
@@ -102,7 +106,7 @@ class FootageLibrary:
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> list[Footage]:
-        """Return the recordings by camera and start; empty or None means no bound.
+        """Return the recordings that can be read by camera and start; empty or None means no bound.
 
         `finder` yields them one by one, and in pages, for callers that need not hold them all.
 
@@ -113,7 +117,7 @@ class FootageLibrary:
         """
         wanted = FootageFilter(tuple(camera_ids), start, end)
         async with aclosing(self.finder.each(wanted)) as found:
-            return [footage async for footage in found]
+            return [footage async for footage in found if isinstance(footage, Footage)]
 
     async def holds_any_of(self, camera_id: str) -> bool:
         """Tell whether there is a recording of a camera, though it may be past its deadline."""
@@ -149,10 +153,17 @@ class FootageLibrary:
         return self._timelines[held]
 
     async def _read(self, footage_id: str, version: int) -> Timeline:
-        data = await self._store.get(FootageLayout(footage_id).timeline(version))
-        if data is None:  # lost, or the recording is gone, which the examination finds out
-            await self._examinations.of(footage_id)
-            data = await self._store.get(FootageLayout(footage_id).timeline(timeline.VERSION))
+        key = FootageLayout(footage_id).timeline(version)
+        data = await self._store.get(key)
+        if data is not None:
+            try:
+                return await self._executor.run(_prepared, data)
+            except ValueError as error:
+                log.warning("a timeline is damaged; it is made anew", key=key, problem=str(error))
+                await self._store.delete(key)
+        # Lost, or the recording is gone, which the examination finds out.
+        await self._examinations.of(footage_id)
+        data = await self._store.get(FootageLayout(footage_id).timeline(timeline.VERSION))
         if data is None:
             raise footage_not_found(footage_id)
         return await self._executor.run(_prepared, data)
@@ -212,7 +223,11 @@ class FootageLibrary:
         )
 
     async def manifest(self, footage_id: str) -> Footage | None:
-        """Return what the manifest of a recording says, whatever its deadline; None without one."""
+        """Return what the manifest of a recording says, whatever its deadline; None without one.
+
+        Raises:
+            FailedPreconditionError: `FOOTAGE_DAMAGED`.
+        """
         return await self.finder.manifest(footage_id) if is_footage_id(footage_id) else None
 
     async def examine(self, footage_id: str) -> Examination:

@@ -70,6 +70,13 @@ class FootageRecords:
     def __init__(self, store: KeyValueStore) -> None:
         self._store = store
 
+    async def get(self, footage_id: str) -> HeldFootage | None:
+        """Return the record of a recording, if there is one."""
+        for key in (_held_key(footage_id), _former_key(footage_id)):
+            if entry := await self._store.get(key):
+                return records.decode(entry.value, HeldFootage)
+        return None
+
     async def held_on(self, day: CameraDay) -> dict[str, HeldFootage]:
         """Return the recordings of a camera that start on a day, by their ids."""
         return _held(await self._store.entries(f"held.{day.camera_id}.{day.day}.*"))

@@ -11,6 +11,8 @@ one line, whatever the file's clock does.
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -320,16 +322,23 @@ def encode(timeline: Timeline) -> bytes:
 
 
 def decode(data: bytes) -> Timeline:
-    """Read a timeline that `encode` wrote."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as held:
-        return Timeline(
-            times=np.cumsum(held["times"]),
-            dts=np.cumsum(held["dts"]),
-            pts=np.cumsum(held["pts"]),
-            positions=np.cumsum(held["positions"]),
-            sizes=held["sizes"].astype(np.int64),
-            flags=held["flags"],
-        )
+    """Read a timeline that `encode` wrote.
+
+    Raises:
+        ValueError: The bytes are no timeline.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as held:
+            return Timeline(
+                times=np.cumsum(held["times"]),
+                dts=np.cumsum(held["dts"]),
+                pts=np.cumsum(held["pts"]),
+                positions=np.cumsum(held["positions"]),
+                sizes=held["sizes"].astype(np.int64),
+                flags=held["flags"],
+            )
+    except (EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(str(error)) from error
 
 
 VERSION = 2

@@ -84,8 +84,8 @@ def cut(
     )
 
 
-def gone(footage_id: str, camera: Camera, problem: str) -> ScannedRecording:
-    """Return a recording that has gone as a gap: how long it was, nobody knows any more."""
+def unread(footage_id: str, camera: Camera, reason: GapReason, problem: str) -> ScannedRecording:
+    """Return a recording that has gone, or cannot be read, as a gap of no known length."""
     stated = footage_id.rsplit("-", 2)[1]
     recorded = datetime.strptime(stated, "%Y%m%dt%H%M%S%fz").replace(tzinfo=UTC)
     start = recorded - camera.details.clock_offset
@@ -97,7 +97,7 @@ def gone(footage_id: str, camera: Camera, problem: str) -> ScannedRecording:
         first_segment=0,
         pieces=(),
         window=Stretch(timedelta(), timedelta()),
-        gaps=(Gap(footage_id, start, start, GapReason.FOOTAGE_GONE, problem),),
+        gaps=(Gap(footage_id, start, start, reason, problem),),
     )
 
 

@@ -89,6 +89,8 @@ class GapReason(StrEnum):
     FOOTAGE_GONE = "footage gone"
     GIVEN_UP = "given up"
     CANCELLED = "cancelled"
+    FOOTAGE_DAMAGED = "footage damaged"
+    CAMERA_UNKNOWN = "camera unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +285,8 @@ class FootageEffort:
     in view."""
     thoroughness: tuple[Thoroughness, ...]
     """Of its segments, each once."""
+    true_start: datetime
+    """True time of its first picture, by the clock offset of when the scan was planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +318,8 @@ class ScanSummary:
     """Whether recordings of its scope are not counted yet, or never were as it was cancelled."""
     problems: tuple[str, ...] = ()
     """Some of the reasons why footage was not searched, each once."""
+    came_later: int = 0
+    """Recordings that were left out, as by the clock they came after the scan was created."""
 
     @property
     def looked_at(self) -> timedelta:
@@ -358,6 +364,8 @@ class ScanPlan:
     """Whether all recordings of the scope belong to the scan."""
     stopped: bool = False
     """Whether the scan was cancelled, so that no recording is added."""
+    came_later: int = 0
+    """Recordings that were left out, as by the clock they came after the scan was created."""
 
     @property
     def over(self) -> bool:

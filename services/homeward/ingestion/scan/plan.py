@@ -6,17 +6,18 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Self
 
 import structlog
 
 from homeward.ingestion.cameras.catalogue import Cameras
-from homeward.ingestion.cameras.model import Camera
-from homeward.ingestion.footage.finding import FootageFilter
+from homeward.ingestion.cameras.model import Camera, CameraDetails
+from homeward.ingestion.footage.finding import DamagedFootage, FootageFilter, footage_damaged
 from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.model import Footage
-from homeward.ingestion.scan.cut import cut, gone, window_of
+from homeward.ingestion.scan.cut import cut, unread, window_of
 from homeward.ingestion.scan.fold import fold
 from homeward.ingestion.scan.model import GapReason, Scan, ScanPlan, ScanScope
 from homeward.ingestion.scan.ports import PlanQueue, PlanWork, WorkQueue
@@ -52,9 +53,9 @@ class FoundRecording:
     camera: Camera
     footage_id: str
     footage: Footage | None
-    """None when the recording has been removed."""
-    problem: str = ""
-    """Why the recording cannot be searched."""
+    """None when the recording has been removed, or cannot be read."""
+    refusal: tuple[GapReason, str] | None = None
+    """Why the recording cannot be searched, if so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,32 @@ class ScopePage:
     place: str
     """and there after this place; "" for its first recording."""
     is_last: bool
+    came_later: int = 0
+    """Recordings that were left out: by the clock they came after the scan was created."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ScopeCamera:
+    """A camera of a scope."""
+
+    camera: Camera
+    refusal: tuple[GapReason, str] | None = None
+    """Why its recordings cannot be searched, if so."""
+
+    @property
+    def camera_id(self) -> str:
+        return self.camera.camera_id
+
+    @classmethod
+    def unregistered(cls, camera_id: str) -> Self:
+        """Return a camera that is not registered: nobody knows what its clock is off."""
+        problem = (
+            f"camera {camera_id} is not registered, so that its clock is not known: register it,"
+            " then search again"
+        )
+        never = datetime.min.replace(tzinfo=UTC)
+        camera = Camera(camera_id, CameraDetails(), never, never)
+        return cls(camera, (GapReason.CAMERA_UNKNOWN, problem))
 
 
 class RecordingsInScope:
@@ -86,13 +113,14 @@ class RecordingsInScope:
 
         Raises:
             NotFoundError: `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`, for an id in the scope.
-            FailedPreconditionError: `FOOTAGE_EXPIRED`.
+            FailedPreconditionError: `FOOTAGE_EXPIRED`, `FOOTAGE_DAMAGED`.
         """
-        cameras = {camera.camera_id: camera for camera in await self._cameras_of(scope, "")}
         if scope.footage_ids:
-            named = await self._named(scope)
-            return any(window_of(scope, one, cameras[one.header.camera_id]) for one in named)
-        ordered = list(cameras.values())
+            for one in await self._named(scope):
+                if window_of(scope, one, (await self._camera(one.header.camera_id)).camera):
+                    return True
+            return False
+        ordered = await self._cameras_of(scope, "")
         for start in range(0, len(ordered), CAMERAS_AT_ONCE):
             some = ordered[start : start + CAMERAS_AT_ONCE]
             if any(await asyncio.gather(*(self._any_of(camera, scope) for camera in some))):
@@ -102,34 +130,33 @@ class RecordingsInScope:
     async def page(self, scan: Scan, plan: ScanPlan, most: int) -> ScopePage:
         """Return the recordings of a scan that follow the planned ones, in order.
 
-        Recordings that were uploaded after the scan was created are left out. A recording that was
-        removed meanwhile is returned without its manifest if the scope names its id, and left out
-        otherwise.
+        Recordings that were uploaded after the scan was created are left out, and counted: a clock
+        may have been set back since they came. A recording that was removed meanwhile is returned
+        without its manifest if the scope names its id, and left out otherwise.
         """
         if scan.scope.footage_ids:
             return await self._named_page(scan.scope, plan, most)
         found: list[FoundRecording] = []
+        later = 0
         cameras = await self._cameras_of(scan.scope, plan.camera_id)
         for camera in cameras:
             place = plan.place if camera.camera_id == plan.camera_id else ""
             while len(found) < most:
                 page = await self._footage.finder.page(
-                    _filter(camera, scan.scope), size=most - len(found), after=place
+                    _filter(camera.camera, scan.scope), size=most - len(found), after=place
                 )
-                found += [
-                    FoundRecording(camera, one.footage_id, one)
-                    for one in page.footage
-                    if one.receive_time <= scan.create_time
-                ]
+                in_time = [one for one in page.footage if _came_by(one, scan.create_time)]
+                later += len(page.footage) - len(in_time)
+                found += [_found(camera, one) for one in in_time]
                 place = page.next_place
                 if not place:
                     break
             if len(found) == most and place:
-                return ScopePage(tuple(found), camera.camera_id, place, is_last=False)
+                return ScopePage(tuple(found), camera.camera_id, place, False, later)
             if len(found) == most and camera is not cameras[-1]:
                 following = cameras[cameras.index(camera) + 1].camera_id
-                return ScopePage(tuple(found), following, "", is_last=False)
-        return ScopePage(tuple(found), "", "", is_last=True)
+                return ScopePage(tuple(found), following, "", False, later)
+        return ScopePage(tuple(found), "", "", True, later)
 
     async def holds_any(self) -> bool:
         """Return whether there is any recording at all."""
@@ -140,23 +167,31 @@ class RecordingsInScope:
         at_once = asyncio.Semaphore(READ_AT_ONCE)
 
         async def read(footage_id: str) -> FoundRecording:
-            camera, _ = await self._cameras.get(FootageLayout(footage_id).camera_id)
+            camera = await self._camera(FootageLayout(footage_id).camera_id)
             try:
                 async with at_once:
-                    return FoundRecording(camera, footage_id, await self._footage.get(footage_id))
+                    return _found(camera, await self._footage.get(footage_id))
             except (errors.NotFoundError, errors.FailedPreconditionError) as error:
-                return FoundRecording(camera, footage_id, None, error.message)
+                damaged = error.reason is errors.Reason.FOOTAGE_DAMAGED
+                why = GapReason.FOOTAGE_DAMAGED if damaged else GapReason.FOOTAGE_GONE
+                return FoundRecording(camera.camera, footage_id, None, (why, error.message))
 
         found = await asyncio.gather(*map(read, names[:most]))
         place = names[:most][-1] if found else plan.place
         return ScopePage(tuple(found), "", place, is_last=len(names) <= most)
 
-    async def _any_of(self, camera: Camera, scope: ScanScope) -> bool:
-        async with aclosing(self._footage.finder.each(_filter(camera, scope))) as found:
+    async def _any_of(self, one: _ScopeCamera, scope: ScanScope) -> bool:
+        async with aclosing(self._footage.finder.each(_filter(one.camera, scope))) as found:
             async for footage in found:
-                if window_of(scope, footage, camera):
+                if isinstance(footage, DamagedFootage) or window_of(scope, footage, one.camera):
                     return True
         return False
+
+    async def _camera(self, camera_id: str) -> _ScopeCamera:
+        try:
+            return _ScopeCamera((await self._cameras.get(camera_id))[0])
+        except errors.NotFoundError:
+            return _ScopeCamera.unregistered(camera_id)
 
     async def _named(self, scope: ScanScope) -> list[Footage]:
         at_once = asyncio.Semaphore(READ_AT_ONCE)
@@ -167,16 +202,35 @@ class RecordingsInScope:
 
         return list(await asyncio.gather(*map(read, dict.fromkeys(scope.footage_ids))))
 
-    async def _cameras_of(self, scope: ScanScope, first: str) -> list[Camera]:
-        """Return the cameras of a scope in the order of their ids, from one on."""
+    async def _cameras_of(self, scope: ScanScope, first: str) -> list[_ScopeCamera]:
+        """Return the cameras of a scope in the order of their ids, from one on.
+
+        Where it names none, those that have recordings and are not registered are among them.
+        """
         names = sorted(set(scope.camera_ids))
-        if names and not scope.footage_ids:
-            found = [one for one, _ in await asyncio.gather(*map(self._cameras.get, names))]
+        if names:
+            found = [
+                _ScopeCamera(one) for one, _ in await asyncio.gather(*map(self._cameras.get, names))
+            ]
         else:
-            found = sorted(
-                (one for one, _ in await self._cameras.find()), key=lambda one: one.camera_id
-            )
+            registered = {one.camera_id: _ScopeCamera(one) for one, _ in await self._cameras.find()}
+            held = await self._footage.finder.camera_ids()
+            unknown = [_ScopeCamera.unregistered(one) for one in held if one not in registered]
+            found = sorted([*registered.values(), *unknown], key=lambda one: one.camera_id)
         return [one for one in found if one.camera_id >= first]
+
+
+def _came_by(footage: Footage | DamagedFootage, instant: datetime) -> bool:
+    """Return whether a recording came before an instant; nobody knows when a damaged one did."""
+    return isinstance(footage, DamagedFootage) or footage.receive_time <= instant
+
+
+def _found(one: _ScopeCamera, footage: Footage | DamagedFootage) -> FoundRecording:
+    if isinstance(footage, Footage):
+        return FoundRecording(one.camera, footage.footage_id, footage, one.refusal)
+    problem = footage_damaged(footage.footage_id).message
+    why = (GapReason.FOOTAGE_DAMAGED, problem)
+    return FoundRecording(one.camera, footage.footage_id, None, why)
 
 
 CAMERAS_AT_ONCE = 8
@@ -295,7 +349,11 @@ class ScanPlanner:
                 made = [one for one in await asyncio.gather(*cuts) if one is not None]
                 plan = await self._with(scan_id, held, made)
                 plan = replace(
-                    plan, camera_id=page.camera_id, place=page.place, complete=page.is_last
+                    plan,
+                    camera_id=page.camera_id,
+                    place=page.place,
+                    complete=page.is_last,
+                    came_later=plan.came_later + page.came_later,
                 )
                 held = await self._replaced(scan_id, held, plan)
             await self._queue_recordings(scan_id, held.value)
@@ -332,11 +390,13 @@ class ScanPlanner:
         self, scan: Scan, found: FoundRecording, *, last_attempt: bool
     ) -> ScannedRecording | None:
         """Return a recording as it is examined today, cut into segments."""
-        if found.footage is None:
-            return gone(found.footage_id, found.camera, found.problem)
-        footage, refusal = found.footage, None
+        footage, refusal = found.footage, found.refusal
+        if footage is None:
+            assert refusal is not None, "there is a reason why it is not read"
+            return unread(found.footage_id, found.camera, *refusal)
         try:
-            footage = await self._footage.up_to_date(footage)
+            if refusal is None:
+                footage = await self._footage.up_to_date(footage)
         except errors.InvalidArgumentError as error:  # it would not be taken in today
             refusal = (GapReason.UNDECODABLE, error.message)
         except (errors.NotFoundError, errors.FailedPreconditionError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 
+import msgspec
 import structlog
 
 from homeward.core.inventory import backstop_time
@@ -36,9 +37,23 @@ class StoredPresenceIndex:
         self._store = store
 
     async def find(self, footage_id: str, version: str, piece: Stretch) -> Presence | None:
-        """Return the presence of a piece of a recording, if a scan has stored it."""
+        """Return the presence of a piece of a recording, if a scan has stored it.
+
+        One that the store has damaged is logged and counts as none: faces are found anew, and it is
+        written over.
+        """
         data = await self._store.get(_key(footage_id, version, piece))
-        return records.decode(data, Presence) if data else None
+        if data is None:
+            return None
+        try:
+            return records.decode(data, Presence)
+        except msgspec.DecodeError as error:
+            log.warning(
+                "presence index is damaged; faces are found anew here",
+                footage_id=footage_id,
+                problem=str(error),
+            )
+            return None
 
     async def keep(self, footage: Footage, presence: Presence) -> None:
         """Store a presence, unless the recording has been deleted meanwhile.

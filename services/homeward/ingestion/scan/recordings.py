@@ -76,7 +76,9 @@ class ScannedRecording:
     @property
     def effort(self) -> FootageEffort:
         """How it was searched."""
-        return FootageEffort(self.footage_id, self.looked_at, self.passed_over, self.thoroughness)
+        return FootageEffort(
+            self.footage_id, self.looked_at, self.passed_over, self.thoroughness, self.true_start
+        )
 
     def segment(self, number: int) -> Segment:
         """Return a segment as it was planned, by its number in the recording."""

@@ -117,6 +117,7 @@ def summarise(scan: Scan, live: LiveScan) -> ScanSummary:
         waiting=min(waiting, key=attrgetter("since")) if waiting else None,
         planning=not plan.complete,
         problems=tally.problems,
+        came_later=plan.came_later,
     )
 
 

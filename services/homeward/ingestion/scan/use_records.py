@@ -87,7 +87,7 @@ class UseRecords:
 
         async def one(recording: ScannedRecording) -> dict[str, Any]:
             async with at_once:
-                held = await self._footage.manifest(recording.footage_id)
+                held = await self._footage.finder.manifest_or_none(recording.footage_id)
             return {
                 "footage_id": recording.footage_id,
                 "camera_id": recording.camera_id,

@@ -292,6 +292,7 @@ _LASTING = {
     errors.Reason.FOOTAGE_NOT_FOUND: GapReason.FOOTAGE_GONE,
     errors.Reason.FOOTAGE_EXPIRED: GapReason.FOOTAGE_GONE,
     errors.Reason.FOOTAGE_UNREADABLE: GapReason.UNDECODABLE,
+    errors.Reason.FOOTAGE_DAMAGED: GapReason.FOOTAGE_DAMAGED,
     errors.Reason.EMBEDDING_MODEL_MISMATCH: GapReason.GIVEN_UP,
     errors.Reason.POLICY_NOT_APPROVED: GapReason.GIVEN_UP,
     errors.Reason.POLICY_EXPIRED: GapReason.GIVEN_UP,

@@ -203,7 +203,7 @@ class SightingReview:
             raise errors.NotFoundError(
                 f"the still of sighting {sighting_id} is gone: "
                 + (
-                    "the object store removed it by its own rule"
+                    "the object store does not have it any more"
                     if sighting.still_gone
                     else "its subject is being closed, or the object store has lost it"
                 ),

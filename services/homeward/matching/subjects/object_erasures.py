@@ -58,7 +58,7 @@ class ObjectErasures:
         return self._freeing(pending, f"{_GONE}{by_id}")
 
     async def entry_now(self, entry: ErasureEntry) -> ErasureEntry | None:
-        """Return an entry brought up to date: its bytes may be free by now.
+        """Return an entry brought up to date: its bytes may be free by now, or objects be back.
 
         Returns:
             The entry; None when it is not about objects.
@@ -70,10 +70,16 @@ class ObjectErasures:
             if any([await store.left(place) for place in entry.places]):
                 return entry
             entry = replace(entry, places=(), verification=f"{_GONE}, of unknown ones too")
+        if left := sum([await store.left(place) for place in entry.places]):
+            return replace(
+                entry,
+                outcome=ErasureOutcome.FAILED,
+                verification=f"{left} are there again, as after a copy of the bucket was put back;"
+                " a sweep that looks through all data removes them, within little more than an"
+                " hour",
+            )
         if entry.until is None or self._clock.now() < entry.until:
             return entry
-        if left := sum([await store.left(place) for place in entry.places]):
-            return await self._kept(entry, left)
         return replace(
             entry,
             outcome=ErasureOutcome.ERASED,

@@ -10,7 +10,7 @@ from footage_uploading import keys, upload
 
 from homeward.core.inventory import FOOTAGE_LIMIT
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
-from homeward.ingestion.footage.layout import footage_folder
+from homeward.ingestion.footage.layout import FootageLayout, footage_folder
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.servicekit import errors
 from homeward.servicekit.objects import Versioning
@@ -188,3 +188,20 @@ async def test_a_deletion_is_written_down_from_its_beginning(
 
     assert (begun.footage_id, begun.erase_time) == (footage.footage_id, None)
     assert (done.footage_id, done.erase_time) == (footage.footage_id, clock.now())
+
+
+async def test_a_recording_whose_manifest_is_damaged_can_be_removed(
+    resource: FootageResource, bucket: InMemoryFootageStore, matcher: Any, make: Any
+) -> None:
+    footage, _ = await upload(resource, make.header())
+    layout = FootageLayout(footage.footage_id)
+    await bucket.put(layout.manifest, b"{", content_type="application/json")
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await upload(resource, make.header(), request_id="again")
+
+    await resource.eraser.delete(footage.footage_id)
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_DAMAGED
+    assert await keys(bucket) == []
+    assert matcher.erased_of == [footage.receive_time]
+    await upload(resource, make.header(), request_id="again")

@@ -106,6 +106,26 @@ async def test_a_timeline_that_was_lost_is_made_again(
     assert await bucket.get((await keys(bucket))[3]) is not None
 
 
+@pytest.mark.parametrize("left", [0, 4, 100, -30])
+async def test_a_timeline_that_is_damaged_is_made_again(
+    resource: FootageResource,
+    bucket: InMemoryFootageStore,
+    prober: Any,
+    make: Any,
+    left: int,
+) -> None:
+    footage, _ = await upload(resource, make.header())
+    key = FootageLayout(footage.footage_id).timeline(timeline.VERSION)
+    whole = await bucket.get(key)
+    assert whole is not None
+    await bucket.put(key, whole[:left], content_type="application/octet-stream")
+
+    held = await resource.library.timeline(footage)
+
+    np.testing.assert_array_equal(held.times, prober.timeline.times)
+    assert await bucket.get(key) == whole
+
+
 @pytest.mark.parametrize("left", [[], [1], [1, 3]], ids=["all", "file and timeline", "the file"])
 async def test_the_timeline_of_a_recording_that_is_gone_is_not_made_again(
     resource: FootageResource, bucket: InMemoryFootageStore, make: Any, left: list[int]

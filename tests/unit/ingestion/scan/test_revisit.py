@@ -270,3 +270,21 @@ async def test_a_second_search_knows_the_widest_face_that_no_kept_picture_shows(
 
     assert again.thoroughness is Thoroughness.PRESENCE
     assert first.counts.sizes == again.counts.sizes == FaceSizes.of([36])
+
+
+@pytest.mark.usefixtures("presence", "kept")
+@pytest.mark.parametrize("left", [0, 40])
+async def test_a_damaged_index_is_made_anew(stage: Stage, bucket: Any, left: int) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 3)
+    segment = stage.make.segment(0, 10)
+    first = await stage.search(segment)
+    (item,) = [one for one in await bucket.objects("") if "/presence/" in one.key]
+    whole = await bucket.get(item.key)
+    await bucket.put(item.key, whole[:left], content_type="application/json")
+
+    again = await stage.search(segment)
+
+    assert again.sighting_ids == first.sighting_ids
+    assert again.thoroughness is not Thoroughness.PRESENCE
+    assert await bucket.get(item.key) == whole

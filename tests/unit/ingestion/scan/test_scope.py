@@ -9,6 +9,7 @@ from scan_office import EVERYTHING, Office, seconds
 
 from homeward.core.inventory import FOOTAGE_LIMIT
 from homeward.ingestion.cameras.model import CameraDetails
+from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.scan.model import GapReason, ScanScope, ScanState
 from homeward.servicekit import errors
 
@@ -195,3 +196,73 @@ async def test_a_scan_for_nobody_is_refused_before_anything_is_planned(office: O
 
     assert office.matcher.searched == [("subject-1",)]
     assert (await office.store.entries(), office.queue.waiting) == ([], [])
+
+
+async def damage(office: Office, footage_id: str) -> None:
+    """Cut the manifest of a recording off, as a disk may that loses power."""
+    key, store = FootageLayout(footage_id).manifest, office.resource.library._store
+    content = await store.get(key)
+    assert content is not None
+    await store.put(key, content[:40], content_type="application/json")
+
+
+async def test_a_recording_whose_manifest_is_damaged_is_told_and_keeps_no_other_back(
+    office: Office,
+) -> None:
+    await office.record(at=0)
+    await damage(office, await office.record(at=100))
+    await office.record(at=200)
+
+    scan_id = await office.create()
+
+    assert len(await office.segments(scan_id)) == 2
+    ((reason, duration, detail),) = await office.gaps(scan_id)
+    assert (reason, duration) == (GapReason.FOOTAGE_DAMAGED, seconds(0))
+    assert "its manifest cannot be read" in detail
+
+
+async def test_a_scan_of_damaged_recordings_alone_fails_and_says_why(office: Office) -> None:
+    await damage(office, await office.record())
+
+    _, summary = await office.scans.get(await office.create())
+
+    assert summary.state is ScanState.FAILED
+    assert [gap.reason for gap in summary.gaps] == [GapReason.FOOTAGE_DAMAGED]
+
+
+async def test_a_recording_that_was_damaged_since_a_scan_asked_for_it_by_name_is_told(
+    office: Office,
+) -> None:
+    one, other = await office.record(at=0), await office.record(at=100)
+    scan, _ = await office.scans.create(ScanScope(footage_ids=(one, other)), request_id="")
+    await damage(office, other)
+    while await office.planner.step(scan.scan_id) is not None:
+        pass
+
+    assert [gap[0] for gap in await office.gaps(scan.scan_id)] == [GapReason.FOOTAGE_DAMAGED]
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_recordings_of_a_camera_that_is_not_registered_are_told_as_not_searched(
+    office: Office, *, named: bool
+) -> None:
+    one, other = await office.record("cam-1"), await office.record("cam-2", length=60)
+    await office.cameras._store.erase("cam-2")  # as after NATS came back with an older state
+    scope = ScanScope(footage_ids=(one, other)) if named else EVERYTHING
+
+    gaps = await office.gaps(await office.create(scope))
+
+    ((reason, duration, detail),) = gaps
+    assert (reason, duration) == (GapReason.CAMERA_UNKNOWN, seconds(60))
+    assert "camera cam-2 is not registered" in detail
+
+
+async def test_recordings_that_came_later_by_the_clock_are_counted(office: Office) -> None:
+    await office.record(at=0)
+    office.clock.advance(seconds(3600))
+    await office.record(at=100)
+    office.clock.advance(-seconds(1800))  # it is set back, or another replica's is behind
+
+    _, summary = await office.scans.get(await office.create())
+
+    assert (summary.footage_count, summary.came_later) == (1, 1)

@@ -374,6 +374,7 @@ def test_an_ended_scan_tells_how_each_recording_was_searched(make: Any) -> None:
             looked_at=seconds(40),
             passed_over=seconds(20),
             thoroughness=(Thoroughness.GATED, Thoroughness.PRESENCE),
+            true_start=START,
         ),
     )
 

@@ -197,3 +197,34 @@ async def test_a_certificate_tells_of_stills_of_whom_nobody_knows_any_more(
     assert before.outcome is still.outcome is ErasureOutcome.PENDING
     assert "1 stills of confirmed sightings" in before.verification
     assert after.outcome is ErasureOutcome.ERASED
+
+
+@pytest.mark.parametrize("later", [timedelta(), timedelta(minutes=11)])
+@pytest.mark.parametrize("frees_after", [timedelta(minutes=10), None])
+async def test_photographs_that_are_put_back_are_told_until_they_are_gone_again(
+    matching: Any,
+    filled: str,
+    pass_time: Callable[[timedelta], None],
+    later: timedelta,
+    frees_after: timedelta | None,
+) -> None:
+    matching.restart(frees_after=frees_after)
+    kept = [(item.key, await matching.photos.get(item.key)) for item in await photographs(matching)]
+    await matching.closing.close(filled)
+    for key, photo in kept:  # as a copy of the bucket is restored
+        await matching.photos.put(key, photo, content_type="image/jpeg")
+    pass_time(later)
+
+    back = (await told(matching, filled))[PHOTOGRAPHS]
+    await matching.subject_sweep.sweep(grace=GRACE)
+    again = (await told(matching, filled))[PHOTOGRAPHS]
+
+    assert back.outcome is ErasureOutcome.FAILED
+    assert back.verification.startswith("2 are there again")
+    assert again.outcome is ErasureOutcome.PENDING
+    assert await photographs(matching) == []
+
+
+async def photographs(matching: Any) -> list[Any]:
+    found: list[Any] = await matching.photos.objects("subjects/")
+    return found

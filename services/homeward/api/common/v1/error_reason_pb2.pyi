@@ -261,6 +261,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The clip of the sighting would be longer than one may be; less `margin`, or
     `around_still`, makes it shorter. Metadata: `sighting_id`, `seconds`, `most_seconds`.
     """
+    ERROR_REASON_FOOTAGE_DAMAGED: _ErrorReason.ValueType  # 91
+    """FAILED_PRECONDITION. The object store has damaged what it holds of the footage: its manifest cannot
+    be read. Remove it, then add the file again. Metadata: `footage_id`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs to act on.
@@ -516,5 +520,9 @@ has one where `HOMEWARD_AUDIT_KEY_FILE` is set.
 ERROR_REASON_CLIP_TOO_LONG: ErrorReason.ValueType  # 90
 """FAILED_PRECONDITION. The clip of the sighting would be longer than one may be; less `margin`, or
 `around_still`, makes it shorter. Metadata: `sighting_id`, `seconds`, `most_seconds`.
+"""
+ERROR_REASON_FOOTAGE_DAMAGED: ErrorReason.ValueType  # 91
+"""FAILED_PRECONDITION. The object store has damaged what it holds of the footage: its manifest cannot
+be read. Remove it, then add the file again. Metadata: `footage_id`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -51,6 +51,10 @@ class _FootageProblemEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Footag
     """It has so few pictures that whoever passes may be on none."""
     FOOTAGE_PROBLEM_KEY_PICTURES_RARE: _FootageProblem.ValueType  # 10
     """It has so few key pictures, from which others can be decoded, that a search takes longer."""
+    FOOTAGE_PROBLEM_DAMAGED: _FootageProblem.ValueType  # 11
+    """The object store has damaged what it holds of it: its manifest cannot be read. It is listed with
+    its id, its camera and its start alone, and cannot be searched.
+    """
 
 class FootageProblem(_FootageProblem, metaclass=_FootageProblemEnumTypeWrapper):
     """Something odd about a recording that does not prevent searching it."""
@@ -79,6 +83,10 @@ FOOTAGE_PROBLEM_PICTURES_RARE: FootageProblem.ValueType  # 9
 """It has so few pictures that whoever passes may be on none."""
 FOOTAGE_PROBLEM_KEY_PICTURES_RARE: FootageProblem.ValueType  # 10
 """It has so few key pictures, from which others can be decoded, that a search takes longer."""
+FOOTAGE_PROBLEM_DAMAGED: FootageProblem.ValueType  # 11
+"""The object store has damaged what it holds of it: its manifest cannot be read. It is listed with
+its id, its camera and its start alone, and cannot be searched.
+"""
 Global___FootageProblem: _TypeAlias = FootageProblem  # noqa: Y015
 
 @_typing.final

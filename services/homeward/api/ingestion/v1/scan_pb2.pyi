@@ -128,6 +128,14 @@ class _CoverageGapReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cov
     """The recording has no pictures there."""
     COVERAGE_GAP_REASON_DECODER_ENDED: _CoverageGapReason.ValueType  # 6
     """Decoding it was ended: it broke the decoder, or needed more time or memory than it may have."""
+    COVERAGE_GAP_REASON_FOOTAGE_DAMAGED: _CoverageGapReason.ValueType  # 7
+    """The object store has damaged what it holds of the recording. The gap has no length, as that of the
+    recording is not known.
+    """
+    COVERAGE_GAP_REASON_CAMERA_UNKNOWN: _CoverageGapReason.ValueType  # 8
+    """The recording is of a camera that is not registered, so that its clock is not known. The times of
+    the gap are by that clock.
+    """
 
 class CoverageGapReason(_CoverageGapReason, metaclass=_CoverageGapReasonEnumTypeWrapper):
     """Why a stretch of footage was not searched."""
@@ -146,6 +154,14 @@ COVERAGE_GAP_REASON_NO_PICTURES: CoverageGapReason.ValueType  # 5
 """The recording has no pictures there."""
 COVERAGE_GAP_REASON_DECODER_ENDED: CoverageGapReason.ValueType  # 6
 """Decoding it was ended: it broke the decoder, or needed more time or memory than it may have."""
+COVERAGE_GAP_REASON_FOOTAGE_DAMAGED: CoverageGapReason.ValueType  # 7
+"""The object store has damaged what it holds of the recording. The gap has no length, as that of the
+recording is not known.
+"""
+COVERAGE_GAP_REASON_CAMERA_UNKNOWN: CoverageGapReason.ValueType  # 8
+"""The recording is of a camera that is not registered, so that its clock is not known. The times of
+the gap are by that clock.
+"""
 Global___CoverageGapReason: _TypeAlias = CoverageGapReason  # noqa: Y015
 
 @_typing.final
@@ -473,6 +489,7 @@ class ScanProgress(_message.Message):
     CLOSED_SUBJECT_MATCH_COUNT_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
     PLANNING_FIELD_NUMBER: _builtins.int
+    LATER_FOOTAGE_COUNT_FIELD_NUMBER: _builtins.int
     footage_count: _builtins.int
     """Recordings in the scope, of those that are planned."""
     segment_count: _builtins.int
@@ -498,10 +515,16 @@ class ScanProgress(_message.Message):
     crowded_appearance_count: _builtins.int
     """Appearances that were alike to more than ten subjects. The ten most alike are listed."""
     closed_subject_match_count: _builtins.int
-    """Of `dropped_match_count`, those of a subject that was closed meanwhile."""
+    """Of `dropped_match_count`, those of a subject that was closed meanwhile, or of which there is no
+    record any more.
+    """
     planning: _builtins.bool
     """Whether recordings of the scope are not counted yet. Of a scan that was cancelled: whether there
     are some that never were, beside those that are counted.
+    """
+    later_footage_count: _builtins.int
+    """Recordings of the scope that are left out, because by the service's clock they came after the scan
+    was created. A clock that was set back makes this of recordings that had come before.
     """
     @_builtins.property
     def total_duration(self) -> _duration_pb2.Duration:
@@ -533,10 +556,11 @@ class ScanProgress(_message.Message):
         closed_subject_match_count: _builtins.int = ...,
         waiting: Global___ScanWaiting | None = ...,
         planning: _builtins.bool = ...,
+        later_footage_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["done_duration", b"done_duration", "total_duration", b"total_duration", "waiting", b"waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "candidate_count", b"candidate_count", "closed_subject_match_count", b"closed_subject_match_count", "crowded_appearance_count", b"crowded_appearance_count", "discarded_appearance_count", b"discarded_appearance_count", "done_duration", b"done_duration", "dropped_match_count", b"dropped_match_count", "face_count", b"face_count", "footage_count", b"footage_count", "frame_count", b"frame_count", "planning", b"planning", "segment_count", b"segment_count", "segment_done_count", b"segment_done_count", "total_duration", b"total_duration", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "candidate_count", b"candidate_count", "closed_subject_match_count", b"closed_subject_match_count", "crowded_appearance_count", b"crowded_appearance_count", "discarded_appearance_count", b"discarded_appearance_count", "done_duration", b"done_duration", "dropped_match_count", b"dropped_match_count", "face_count", b"face_count", "footage_count", b"footage_count", "frame_count", b"frame_count", "later_footage_count", b"later_footage_count", "planning", b"planning", "segment_count", b"segment_count", "segment_done_count", b"segment_done_count", "total_duration", b"total_duration", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -872,6 +896,7 @@ class FootageEffort(_message.Message):
     DECODED_DURATION_FIELD_NUMBER: _builtins.int
     PASSED_OVER_DURATION_FIELD_NUMBER: _builtins.int
     THOROUGHNESS_FIELD_NUMBER: _builtins.int
+    TRUE_START_TIME_FIELD_NUMBER: _builtins.int
     footage_id: _builtins.str
     """The recording."""
     @_builtins.property
@@ -888,6 +913,13 @@ class FootageEffort(_message.Message):
     def thoroughness(self) -> _containers.RepeatedScalarFieldContainer[Global___Thoroughness.ValueType]:
         """How its pieces were searched, each way once."""
 
+    @_builtins.property
+    def true_start_time(self) -> _timestamp_pb2.Timestamp:
+        """True time of its first picture, as the scan took it: by the clock offset that its camera had when
+        the scan was planned. What was asked for, and the gaps, are times by the same clock, so that they
+        lie elsewhere in the recording once the offset is corrected.
+        """
+
     def __init__(
         self,
         *,
@@ -895,10 +927,11 @@ class FootageEffort(_message.Message):
         decoded_duration: _duration_pb2.Duration | None = ...,
         passed_over_duration: _duration_pb2.Duration | None = ...,
         thoroughness: _abc.Iterable[Global___Thoroughness.ValueType] | None = ...,
+        true_start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decoded_duration", b"decoded_duration", "passed_over_duration", b"passed_over_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decoded_duration", b"decoded_duration", "passed_over_duration", b"passed_over_duration", "true_start_time", b"true_start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decoded_duration", b"decoded_duration", "footage_id", b"footage_id", "passed_over_duration", b"passed_over_duration", "thoroughness", b"thoroughness"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decoded_duration", b"decoded_duration", "footage_id", b"footage_id", "passed_over_duration", b"passed_over_duration", "thoroughness", b"thoroughness", "true_start_time", b"true_start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -187,8 +187,8 @@ class Sighting(_message.Message):
     at least a part of it and did not tell.
     """
     still_gone: _builtins.bool
-    """Whether its still is not there any more, so that it cannot be judged: the object store removed
-    it by its own rule. Output only.
+    """Whether its still is not in the object store any more, so that it cannot be judged: removed by a
+    rule of the store's own, or lost there. Output only.
     """
     footage_sha256: _builtins.str
     """SHA-256 of the recording's file as it was uploaded, 64 hexadecimal digits: what was searched can
