@@ -27,10 +27,12 @@ SLACK = 0.3
 
 PLAIN = Coding()
 B_PICTURES = Coding(b_pictures=2)
+MANY_B_PICTURES = Coding(b_pictures=15, options=(("x264-params", "b-adapt=0"),))
 H265 = Coding("libx265")
 H265_B_PICTURES = Coding("libx265", b_pictures=3)
 MPEG4 = Coding("mpeg4")
 MPEG4_B_PICTURES = Coding("mpeg4", b_pictures=2)
+MPEG1 = Coding("mpeg1video", b_pictures=2)
 MPEG2 = Coding("mpeg2video", b_pictures=2)
 MJPEG = Coding("mjpeg", "yuvj420p", options=(("q", "6"),))
 WMV = Coding("wmv2")
@@ -139,6 +141,14 @@ def _plain_kinds() -> Iterable[Kind]:
     yield Kind(
         "mkv-mjpeg", "mkv", "Matroska", "Motion JPEG", "", lambda s: s.coded(MJPEG, "matroska")
     )
+    yield Kind(
+        "mkv-mpeg1",
+        "mkv",
+        "Matroska",
+        "MPEG-1",
+        "",
+        lambda s: muxed("matroska", Track(s.coded(MPEG1, "mpeg"))),
+    )
     yield Kind("webm-vp9", "webm", "WebM", "VP9", "", lambda s: s.coded(VP9, "webm"))
     yield Kind(
         "avi-h264", "avi", "AVI", "H.264", "", lambda s: muxed("avi", Track(s.coded(PLAIN)), **avi)
@@ -202,6 +212,7 @@ def _coded_kinds() -> Iterable[Kind]:
     """Yield what is unusual about the coding."""
     in_mp4 = [
         ("b-pictures", "B pictures", B_PICTURES),
+        ("15-b-pictures", "15 B pictures in a row", MANY_B_PICTURES),
         ("one-key-picture", "a key picture at the beginning only", Coding(group=1000)),
         ("full-range", "full range", Coding(full_range=True, pixel_format="yuvj420p")),
         ("10-bit", "10 bits", Coding(pixel_format="yuv420p10le")),
@@ -312,6 +323,14 @@ def _coded_kinds() -> Iterable[Kind]:
         "4:2:2",
         lambda s: s.coded(Coding("mjpeg", "yuvj422p"), "avi"),
     )
+    yield Kind(
+        "avi-mjpeg-left-out",
+        "avi",
+        "AVI",
+        "Motion JPEG",
+        "two of three pictures left out",
+        lambda s: s.coded(Coding("mjpeg", "yuvj420p", kept=lambda number: number % 3 == 0), "avi"),
+    )
     wide = Coding("mjpeg", "yuvj420p", (10240, 1440), Fraction(2), panorama=True)
     yield Kind(
         "avi-mjpeg-wide",
@@ -375,6 +394,19 @@ def _turned(name: str, trait: str, turn: Turn, matrix: tuple[float, bool]) -> Ki
     )
 
 
+def _covered_kinds() -> Iterable[Kind]:
+    """Yield a file with a track that is a single picture, of more bytes than the recording."""
+    cover = Coding("png", "rgb24", (4 * WIDTH, 4 * HEIGHT), end=0.04)
+    yield Kind(
+        "mov-h264-cover",
+        "mov",
+        "MOV",
+        "H.264",
+        "a large still picture as another track",
+        lambda s: muxed("mov", Track(s.coded(cover, "mov")), Track(s.coded(PLAIN))),
+    )
+
+
 def _two_tracks(name: str, trait: str, small: Coding, *, small_is_default: bool) -> Kind:
     return Kind(
         name,
@@ -417,6 +449,36 @@ def _clock_kinds() -> Iterable[Kind]:
         "H.264",
         "a clock that steps back 2 s",
         lambda s: joined(s, EMPTY - 2),
+    )
+    yield Kind(
+        "ts-renumbered",
+        "ts",
+        "MPEG-TS",
+        "H.264",
+        "a track that gets another number in the middle",
+        lambda s: (
+            muxed("mpegts", Track(s.coded(BEFORE)))
+            + muxed(
+                "mpegts", Track(s.coded(AFTER), later(EMPTY)), options={"mpegts_start_pid": "512"}
+            )
+        ),
+    )
+    yield Kind(
+        "flv-joined",
+        "flv",
+        "FLV",
+        "H.264",
+        "two files joined",
+        lambda s: b"".join(muxed("flv", Track(s.coded(one))) for one in (BEFORE, AFTER)),
+        Searched(absent=(1,), seconds=(EMPTY, EMPTY)),
+    )
+    yield Kind(
+        "flv-whole-seconds",
+        "flv",
+        "FLV",
+        "H.264",
+        "a clock of whole seconds",
+        lambda s: muxed("flv", Track(s.coded(PLAIN), _in_whole_seconds)),
     )
     yield Kind(
         "ts-jumps-ahead",
@@ -517,6 +579,10 @@ def _with_a_hole(name: str, trait: str, half: int, hole: float) -> Kind:
         lambda s: muxed("mp4", Track(s.coded(PLAIN), later(hole, since=half))),
         Searched(late=(0.0, hole), gaps=((EMPTY, EMPTY + hole),)),
     )
+
+
+def _in_whole_seconds(_: int, shown: float, decoded: float) -> tuple[float, float]:
+    return float(shown // 1), float(decoded // 1)
 
 
 def _one_wild(number: int, seconds: float) -> Callable[[int, float, float], tuple[float, float]]:
@@ -640,6 +706,8 @@ _REMARKS: Mapping[str, str] = {
     "avi-mjpeg-wide": "that it is searched shrunk",
     "mp4-h264-second-track": "that there is another track",
     "mp4-h264-second-track-not-default": "that there is another track",
+    "mov-h264-cover": "that there is another track",
+    "flv-joined": "that half of the file comes after its last picture: add each by itself",
     "ts-joined": _STEPPED,
     "ts-steps-back": _STEPPED,
     "ts-jumps-ahead": _MISSING,
@@ -667,6 +735,7 @@ KINDS: tuple[Kind, ...] = tuple(
         *_plain_kinds(),
         *_coded_kinds(),
         *_turned_kinds(),
+        *_covered_kinds(),
         *_clock_kinds(),
         *_damaged_kinds(),
     )

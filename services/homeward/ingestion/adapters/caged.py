@@ -210,7 +210,13 @@ def _startable() -> Iterator[None]:
 def _is_sound(facts: Examination) -> bool:
     """Return whether a description is possible: a file may have taken over the cage."""
     sizes = [side for one in facts.tracks for side in (one.width, one.height)]
-    numbers = (facts.tick, facts.rate, facts.anchor_share, facts.declared_seconds)
+    numbers = (
+        facts.tick,
+        facts.rate,
+        facts.anchor_share,
+        facts.reference_share,
+        facts.declared_seconds,
+    )
     return (
         1 <= facts.count <= MAX_PICTURES
         and 0 <= facts.first_decoded < facts.count
@@ -219,6 +225,8 @@ def _is_sound(facts: Examination) -> bool:
         and all(0 <= side <= MOST_SIDE_PX for side in sizes)
         and all(math.isfinite(number) and number >= 0 for number in numbers)
         and facts.tick > 0
+        and 0 <= facts.rest <= facts.size
+        and 0 <= facts.damaged <= facts.count
         and all(one.codec.isprintable() for one in facts.tracks)
     )
 

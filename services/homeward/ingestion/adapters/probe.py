@@ -17,19 +17,25 @@ import structlog
 from numpy.typing import NDArray
 
 from homeward.ingestion.adapters.caged import EXAMINING, MediaCage, media_cage_server
+from homeward.ingestion.adapters.containers import WITHOUT_TIMES
 from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.cage.messages import Examination as Facts
 from homeward.ingestion.cage.messages import TrackFacts
 from homeward.ingestion.cage.upright import shown_size
 from homeward.ingestion.footage.clocks import Stamps, Steps, place
 from homeward.ingestion.footage.limits import (
+    DAMAGED_SHARE,
     MAX_EXAMINED_AT_ONCE,
     MAX_HOLES,
     MAX_KEY_PICTURES,
+    MAX_PICTURE_RATE,
     MAX_SIDE_PX,
     MAX_SPAN,
+    MIN_MISSING,
+    MIN_REST_BYTES,
     RARE_KEY_PICTURES,
     RARE_RATE,
+    REST_SHARE,
 )
 from homeward.ingestion.footage.media import (
     Finding,
@@ -165,7 +171,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examination
         keys=(flags & 1).astype(bool),
         hidden=(flags & 2).astype(bool),
         tick=facts.tick,
-        rate=facts.rate or ASSUMED_RATE,
+        rate=facts.rate if 0 < facts.rate <= MAX_PICTURE_RATE else ASSUMED_RATE,
     )
     timeline, steps = place(stamps)
     holes = timeline.holes
@@ -174,11 +180,14 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examination
     keyless = key_runs.longer_than(RARE_KEY_PICTURES)
     pictured = timeline.pictured.total.total_seconds()
     rate = len(timeline.order) / pictured
-    truncated = facts.cut_off or len(timeline) < facts.declared_pictures
     declared = facts.declared_seconds
-    stated = truncated and declared <= MAX_SPAN.total_seconds()  # more is no length, but nonsense
-    missing = declared - timeline.duration.total_seconds() if stated else 0.0
+    missing = declared - timeline.duration.total_seconds()
+    fewer = len(timeline) < facts.declared_pictures and missing > MIN_MISSING.total_seconds()
+    truncated = facts.cut_off or fewer
+    if not truncated or declared > MAX_SPAN.total_seconds():  # that is no length, but nonsense
+        missing = 0.0
     findings = _findings(facts, timeline, steps, stamps.rate)
+    findings += _incomplete(facts, timeline)
     findings += _rare(rate, key_runs)
     if truncated:
         findings.insert(0, _cut_off(missing))
@@ -192,6 +201,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examination
             frame_count=len(timeline.order),
             key_frame_count=len(timeline.keys),
             anchor_rate=rate * facts.anchor_share,
+            reference_rate=rate * facts.reference_share,
             steady=is_steady(timeline.shown),
             presentation=Presentation(
                 track=facts.track,
@@ -254,6 +264,27 @@ def _rare(rate: float, key_runs: KeyRuns) -> list[Finding]:
     return found
 
 
+def _incomplete(facts: Facts, timeline: Timeline) -> list[Finding]:
+    """Return what of a file may be missing, or was not read."""
+    found = []
+    if facts.damaged > DAMAGED_SHARE * facts.count:
+        detail = (
+            f"{facts.damaged} of its {facts.count} pictures are damaged, as parts of the file are"
+            " missing: these, and what builds on them, are searched as far as they decode, and"
+            " whoever is on them may be missed; export it again"
+        )
+        found.append(Finding(FootageProblem.PICTURES_DAMAGED, detail))
+    if facts.rest > max(MIN_REST_BYTES, REST_SHARE * facts.size):
+        detail = (
+            f"{facts.rest / facts.size:.0%} of the file come after its last picture, which is"
+            f" {_span(timeline.duration)} from its beginning: that may be sound or an index, or a"
+            " recording that was joined to it, which is not searched; play it to its end, and add"
+            " what is missing as a file of its own"
+        )
+        found.append(Finding(FootageProblem.REST_UNREAD, detail))
+    return found
+
+
 def _stored_size(facts: Facts) -> tuple[int, int]:
     return next((one.width, one.height) for one in facts.tracks if one.index == facts.track)
 
@@ -292,8 +323,11 @@ def _findings(facts: Facts, timeline: Timeline, steps: Steps, rate: float) -> li
             FootageProblem.TIMES_IGNORED,
             f"impossible times of its pictures: {steps.outliers}; they are ignored",
         )
-    if not np.any(timeline.pts != UNKNOWN) and not np.any(timeline.dts != UNKNOWN):
-        stated = "as the pictures state" if facts.rate else "since nothing states another rate"
+    untimed = not np.any(timeline.pts != UNKNOWN) and not np.any(timeline.dts != UNKNOWN)
+    if untimed or facts.container in WITHOUT_TIMES:
+        stated = (
+            "as the pictures state" if rate == facts.rate else "since nothing states another rate"
+        )
         tell(
             FootageProblem.NO_TIMES,
             f"it gives its pictures no times: {rate:g} a second are taken, {stated}",

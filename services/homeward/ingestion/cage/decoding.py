@@ -184,9 +184,7 @@ class OpenFile:
 
     def _packets(self) -> Iterator[Any]:
         with damage_ignored():  # cut off
-            for packet in self._container.demux(self._stream):
-                if packet.size:
-                    yield packet
+            yield from self._tracks.packets([self._stream])
 
     def _matched(self, piece: Piece) -> Iterator[tuple[int, Any]]:
         """Yield packets from the first one on, once its place and size say that it is that one."""

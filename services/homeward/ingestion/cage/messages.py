@@ -159,11 +159,19 @@ class Examination(msgspec.Struct, tag=True):
     """Pictures a second that the file states; 0 where it does not."""
     anchor_share: float = 1.0
     """Of the pictures, those that are decoded without B pictures."""
+    reference_share: float = 1.0
+    """Of the pictures, those that others are decoded from."""
     tick: float = 0.0
     """Seconds."""
     declared_pictures: int = 0
     declared_seconds: float = 0.0
     cut_off: bool = False
+    damaged: int = 0
+    """Pictures, but for a last one that is cut off, of which a part is missing."""
+    size: int = 0
+    """Of the file, bytes."""
+    rest: int = 0
+    """Bytes after its last picture."""
     first_decoded: int = 0
     """Ordinal of the first picture that decodes."""
     count: int = 0

@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.ingestion.footage.limits import MAX_PICTURE_RATE
 from homeward.ingestion.footage.timeline import (
     AT_ONCE,
     HIDDEN,
@@ -90,31 +91,84 @@ def place(stamps: Stamps) -> tuple[Timeline, Steps]:
     untimed = int(np.count_nonzero(stamps.pts == UNKNOWN))
     stamps = replace(_without_constants(stamps), hidden=stamps.hidden | _lead_in(stamps.pts))
     step = _usual_step(stamps)
-    pts = _complete(stamps, step)
-    placed, backward, outliers = _straightened(pts, _decoding_clock(stamps), stamps.tick, step)
-    first = placed[~stamps.hidden].min() if not np.all(stamps.hidden) else placed.min()
+    pts, dts = _complete(stamps, step), _decoding_clock(stamps)
+    # If a file leaves all pictures out, they are shown nevertheless.
+    hidden = stamps.hidden & ~np.all(stamps.hidden)
+    shown = np.flatnonzero(~hidden)
+    line, backward, outliers = _straightened(
+        pts[shown], None if dts is None else dts[shown], stamps.tick, step
+    )
+    placed = _with_hidden(_spread(line), shown, step, len(pts))
+    del line
+    first = placed[shown].min()
     # Nonsensical stamps may be any 64-bit number, in any unit.
     placed -= first
     placed *= stamps.tick * 1e6
     np.clip(placed, -_FARTHEST, _FARTHEST, out=placed)
     times = np.rint(placed, out=placed).astype(np.int64)
     del placed
-    # If a file leaves all pictures out, they are shown nevertheless.
-    hidden = stamps.hidden & ~np.all(stamps.hidden)
     flags = stamps.keys * KEY + (stamps.pts != UNKNOWN) * TIMED + hidden * HIDDEN
     timeline = Timeline(
         times, stamps.dts, stamps.pts, stamps.positions, stamps.sizes, flags.astype(np.uint8)
     )
-    where = tuple(max(0, int(times[number])) * _TICK for number in backward)
+    where = tuple(max(0, int(times[shown[number]])) * _TICK for number in backward)
     return timeline, Steps(where, outliers, untimed)
 
 
+def _with_hidden(
+    line: NDArray[np.float64], shown: NDArray[np.int64], step: float, count: int
+) -> NDArray[np.float64]:
+    """Return the times of all pictures of a file.
+
+    Those that are hidden serve to decode what follows, whatever their own time stamps say: their
+    time is just before the first picture shown after them.
+
+    Args:
+        line: The times of the pictures that are shown.
+        shown: Their ordinals.
+        step: The usual time from one picture to the next.
+        count: Pictures in all.
+    """
+    if len(shown) == count:
+        return line
+    placed = np.empty(count)
+    placed[shown] = line
+    hidden = np.setdiff1d(np.arange(count), shown, assume_unique=True)
+    padded = np.pad(line, (0, _REORDERED), mode="edge")
+    following = np.lib.stride_tricks.sliding_window_view(padded, _REORDERED + 1)
+    before = np.minimum(np.searchsorted(shown, hidden), len(line) - 1)
+    placed[hidden] = following[before].min(axis=1) - step / 2
+    return placed
+
+
+def _spread(line: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return times where pictures that share one lie evenly up to the next time.
+
+    A clock of whole seconds gives all pictures of a second one time. A few that share one, among
+    many that do not, stay.
+    """
+    order = np.argsort(line, kind="stable")
+    distinct, first, counts = np.unique(line[order], return_index=True, return_counts=True)
+    if 2 * len(distinct) > len(line) or len(distinct) == 1:
+        return line
+    waits = np.diff(distinct)
+    usual = np.median(waits)
+    waits = np.append(np.minimum(waits, usual), usual)
+    places = np.arange(len(line)) - np.repeat(first, counts)
+    spread = np.empty_like(line)
+    spread[order] = line[order] + places * np.repeat(waits / counts, counts)
+    return spread
+
+
 def _without_constants(stamps: Stamps) -> Stamps:
-    """Return the stamps without those of a clock that stands still."""
+    """Return the stamps without those of a clock that stands still, or is as good as still."""
 
     def unless_still(clock: NDArray[np.int64]) -> NDArray[np.int64]:
         known = clock[clock != UNKNOWN]
-        still = len(known) > 1 and known.min() == known.max()
+        if len(known) < 2:  # noqa: PLR2004 - one alone tells nothing
+            return clock
+        span = (float(known.max()) - float(known.min())) * stamps.tick
+        still = span < (len(known) - 1) / MAX_PICTURE_RATE
         return np.full_like(clock, UNKNOWN) if still else clock
 
     return replace(stamps, dts=unless_still(stamps.dts), pts=unless_still(stamps.pts))
@@ -185,8 +239,8 @@ def _straightened(
     """Return times that never go back, where the clock did, and how many stamps were ignored."""
     most_reordered = max(1 / tick, _REORDERED * step)
     clock = pts if dts is None else dts.astype(np.float64)
-    # A clock of decoding goes on with each picture; one of showing goes back and forth a little.
-    least = -most_reordered if dts is None else 0.5
+    # A clock of decoding never goes back; one of showing goes back and forth a little.
+    least = -most_reordered if dts is None else 0.0
     placed = pts.copy()
     wild = _wild(pts, dts, most_reordered)
     if dts is not None and np.any(wild):
@@ -285,7 +339,7 @@ def _wild(
 
 def _jumps(clock: NDArray[np.float64], least: float, most: float) -> NDArray[np.int64]:
     """Return the ordinals at which the clock goes back, or far ahead."""
-    if least > 0:
+    if least == 0:
         waits = np.diff(clock)
         return np.flatnonzero((waits < least) | (waits > most)) + 1
     # By showing: compared with how far it has come since the last jump.

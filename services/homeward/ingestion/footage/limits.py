@@ -38,6 +38,24 @@ MAX_SEGMENT = timedelta(hours=1)
 RARE_RATE = 0.5
 """Average pictures a second below which a finding says that a passer-by may be on no picture."""
 
+MAX_PICTURE_RATE = 1000.0
+"""Most pictures a second that a file may state: one that states more is in error."""
+
+MIN_MISSING = timedelta(seconds=0.5)
+"""A recording that is as much shorter than its file states was cut off. A little less than stated
+is usual: writers count pictures that they left out."""
+
+DAMAGED_SHARE = 0.002
+"""Share of pictures that are damaged in the file, above which a finding says so: one in 500. With
+fewer, groups of pictures are whole for many seconds."""
+
+REST_SHARE = 0.1
+"""Share of a file after its last picture, above which a finding says so. Of usual recordings an
+index is there, which takes a fiftieth."""
+
+MIN_REST_BYTES = 64 * 1024
+"""Bytes after the last picture, below which nothing is said."""
+
 RARE_KEY_PICTURES = 3000
 """Pictures from a key picture to the next, above which key pictures count as rare: two minutes at
 25 a second. Above it, a finding says so, and no segment ends in between, because the search of the

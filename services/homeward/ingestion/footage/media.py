@@ -44,6 +44,8 @@ class VideoTrack:
     anchor_rate: float = 0.0
     """Pictures a second that are decoded without those predicted from both sides (B pictures),
     measured where the recording begins; 0 when it is not known."""
+    reference_rate: float = 0.0
+    """Pictures a second that others are decoded from, likewise."""
     steady: bool = False
     """Whether its pictures come at one rate; False when that is not known."""
     presentation: Presentation = Presentation()
@@ -62,6 +64,8 @@ class FootageProblem(StrEnum):
     SHRUNK = "shrunk"
     PICTURES_RARE = "pictures rare"
     KEY_PICTURES_RARE = "key pictures rare"
+    REST_UNREAD = "rest unread"
+    PICTURES_DAMAGED = "pictures damaged"
 
 
 @dataclass(frozen=True, slots=True)

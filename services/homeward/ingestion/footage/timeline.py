@@ -93,7 +93,8 @@ class Timeline:
         if not len(waits):
             usual = np.full(len(self.shown), 40_000, np.int64)
             return usual, usual
-        padded = np.pad(waits, _AROUND, mode="edge")
+        # Mirrored at the ends: an odd first or last wait is as rare there as it is elsewhere.
+        padded = np.pad(waits, _AROUND, mode="reflect")
         around = np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1)
         usual = np.empty_like(waits)
         for begin in range(0, len(waits), AT_ONCE):

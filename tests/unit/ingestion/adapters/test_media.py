@@ -443,17 +443,17 @@ def test_of_a_piece_without_pictures_a_cage_is_told_nothing(make: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("anchors", "rate", "skip"),
+    ("anchors", "references", "skip"),
     [
-        (6.25, 25, "BIDIR"),
-        (5, 25, "BIDIR"),
-        (4.9, 25, "NONREF"),
-        (0, 12.5, "NONREF"),
-        (0, 12, "DEFAULT"),
+        (6.25, 12.5, "BIDIR"),
+        (5, 5, "BIDIR"),
+        (4.9, 5, "NONREF"),
+        (1.5, 2.9, "DEFAULT"),
+        (0, 0, "DEFAULT"),
     ],
 )
-def test_only_what_is_not_needed_is_left_out(anchors: float, rate: float, skip: str) -> None:
-    video = replace(VIDEO, anchor_rate=anchors, average_frame_rate=rate, steady=True)
+def test_only_what_is_not_needed_is_left_out(anchors: float, references: float, skip: str) -> None:
+    video = replace(VIDEO, anchor_rate=anchors, reference_rate=references, steady=True)
 
     assert skipped(video, 5) == skip
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from homeward.ingestion.adapters import probe as module
 from homeward.ingestion.adapters.caged import EXAMINING, MediaCage, media_cage_server
+from homeward.ingestion.adapters.containers import WITHOUT_TIMES
 from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.adapters.probe import (
     ASSUMED_RATE,
@@ -25,6 +26,7 @@ from homeward.ingestion.adapters.probe import (
 from homeward.ingestion.cage.messages import Examination as Facts
 from homeward.ingestion.cage.messages import TrackFacts
 from homeward.ingestion.footage.limits import (
+    DAMAGED_SHARE,
     MAX_HOLES,
     MAX_KEY_PICTURES,
     MAX_SIDE_PX,
@@ -37,6 +39,7 @@ from homeward.ingestion.footage.timeline import UNKNOWN, VERSION, Examination
 from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor
+from kinds.dahua import dhav
 
 TIMES = [number / 25 for number in range(100)]
 FRAGMENTED = "frag_keyframe+empty_moov"
@@ -137,8 +140,43 @@ def test_a_still_picture_is_no_video(look: Look, still_picture: bytes) -> None:
     assert look(still_picture).problem == "it is a still picture, not a video"
 
 
+def test_an_animated_picture_is_no_video(look: Look, film: Any) -> None:
+    content = film(TIMES[:10], container="gif", encoder="gif", pixel_format="rgb8")
+
+    assert look(content).problem == "it is an animated picture, not a video"
+
+
+def test_a_recording_whose_clock_was_set_back_between_its_ends_is_read(
+    describe: Describe, film: Any
+) -> None:
+    coded = [film(TIMES, container="ts", noise=noise) for noise in (False, True)]
+    began = [datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in (5, 1)]
+    content = b"".join(dhav(one, began=at) for one, at in zip(coded, began, strict=True))
+
+    media = describe(content).media
+
+    assert media.video.frame_count == 200
+    assert media.problems == (FootageProblem.CLOCK_STEPPED,)
+
+
 def test_sound_alone_cannot_be_searched(look: Look, sound: bytes) -> None:
     assert look(sound).problem == "it has no picture track, only sound"
+
+
+def test_a_track_of_an_unknown_kind_is_not_called_sound(look: Look, film: Any) -> None:
+    content = film(TIMES[:10]).replace(b"avc1", b"xyz1")
+
+    assert look(content).problem == "it has no picture track that can be read"
+
+
+def test_an_edit_list_that_leaves_all_pictures_out_is_named(look: Look, film: Any) -> None:
+    content = film(TIMES[:10])
+    at = content.index(b"elst") + 12  # an edit of no length
+    edited = content[:at] + bytes(4) + content[at + 4 :]
+
+    assert look(edited).problem == (
+        "its edit list leaves all of its pictures out: copy it without that list"
+    )
 
 
 def test_a_file_without_any_track_is_refused(look: Look) -> None:
@@ -169,7 +207,7 @@ def test_a_file_cut_off_before_its_index_cannot_be_searched(look: Look, film: An
 
     problem = look(content[: len(content) // 2]).problem
 
-    assert problem == "it is not a video, or it was cut off before its index"
+    assert problem == "it is not a video of a kind that is read, or it was cut off before its index"
 
 
 @pytest.mark.parametrize("flags", ["faststart", FRAGMENTED])
@@ -207,6 +245,44 @@ def test_of_several_tracks_the_one_that_shows_most_is_searched(
         "it has 2 picture tracks; track 1 (96 x 64, h264) is searched, and not track 0 (48 x 32,"
         " h264): what is on those needs a file of its own"
     )
+
+
+def test_a_large_cover_is_not_taken_for_the_recording(describe: Describe, covered: bytes) -> None:
+    media = describe(covered).media
+
+    assert (media.video.width, media.video.frame_count) == (96, 50)
+    assert media.problems == (FootageProblem.OTHER_TRACKS,)
+
+
+def test_a_packet_that_says_that_nothing_changes_is_no_key_picture(
+    describe: Describe, unchanged: bytes
+) -> None:
+    video = describe(unchanged).media.video
+
+    assert (video.frame_count, video.key_frame_count) == (50, 5)
+
+
+@pytest.mark.parametrize("container", ["flv", "mp4"])
+def test_it_is_told_where_much_of_a_file_comes_after_its_last_picture(
+    describe: Describe, film: Any, container: str
+) -> None:
+    content = film(TIMES, container=container, noise=True)
+
+    media = describe(content + content).media
+
+    assert media.duration == seconds(4)
+    (finding,) = media.findings
+    assert finding.problem is FootageProblem.REST_UNREAD
+    assert finding.detail.startswith("50% of the file come after its last picture, which is 4.0 s")
+
+
+def test_a_transport_stream_that_numbers_its_tracks_anew_goes_on(
+    describe: Describe, renumbered: bytes
+) -> None:
+    timeline = describe(renumbered).timeline
+
+    # The last picture of the first part comes last: only then is it known to be complete.
+    np.testing.assert_allclose(timeline.shown / 1e6, TIMES, atol=0.042)
 
 
 def test_a_squeezed_recording_is_as_wide_as_it_is_shown(describe: Describe, film: Any) -> None:
@@ -296,13 +372,17 @@ async def test_a_file_that_breaks_its_cage_is_refused_with_the_cause(
     assert refused.value.metadata["problem"] == "reading it was ended: it crashed the decoder"
 
 
-@pytest.mark.parametrize(("b_frames", "anchors"), [(0, 25.0), (3, 25 / 4)])
+@pytest.mark.parametrize(
+    ("b_frames", "anchors", "references"),
+    [(0, 25.0, 25.0), (3, 25 / 4, 25 / 2), (15, 2.0, 3.75)],
+)
 def test_pictures_that_others_are_predicted_from_are_counted(
-    describe: Describe, film: Any, b_frames: int, anchors: float
+    describe: Describe, film: Any, b_frames: int, anchors: float, references: float
 ) -> None:
     video = describe(film(TIMES, b_frames=b_frames, gop=100)).media.video
 
-    assert video.anchor_rate == pytest.approx(anchors, rel=0.15)
+    assert video.anchor_rate == pytest.approx(anchors, rel=0.2)
+    assert video.reference_rate == pytest.approx(references, rel=0.2)
 
 
 @pytest.mark.parametrize(
@@ -429,6 +509,59 @@ def test_a_recording_without_times_tells_which_rate_is_taken(
     assert findings(examined) == [
         (FootageProblem.NO_TIMES, f"it gives its pictures no times: {detail}")
     ]
+
+
+@pytest.mark.parametrize("container", sorted(WITHOUT_TIMES))
+def test_of_pictures_without_a_container_times_are_made_up(container: str) -> None:
+    (finding,) = described(facts(container=container), stamped(STEADY)).media.findings
+
+    assert finding.problem is FootageProblem.NO_TIMES
+
+
+def test_a_rate_that_no_camera_has_is_not_taken() -> None:
+    examined = described(facts(rate=1e6, tick=1e-6), stamped(range(200)))
+
+    assert examined.media.duration == seconds(8)
+    assert [problem for problem, _ in findings(examined)] == [FootageProblem.NO_TIMES]
+
+
+@pytest.mark.parametrize(("declared", "problems"), [(8.4, []), (9.0, [FootageProblem.TRUNCATED])])
+def test_pictures_that_a_recorder_left_out_are_not_missing_at_the_end(
+    declared: float, problems: list[FootageProblem]
+) -> None:
+    stated = facts(declared_pictures=300, declared_seconds=declared)
+
+    assert [problem for problem, _ in findings(described(stated, stamped(STEADY)))] == problems
+
+
+def test_pictures_of_which_parts_are_missing_are_told() -> None:
+    (finding,) = described(facts(count=200, damaged=10), stamped(STEADY)).media.findings
+
+    assert finding.problem is FootageProblem.PICTURES_DAMAGED
+    assert finding.detail.startswith("10 of its 200 pictures are damaged")
+
+
+def test_a_few_damaged_pictures_are_not_worth_a_word() -> None:
+    damaged = round(DAMAGED_SHARE * 1000)
+
+    examined = described(facts(count=1000, damaged=damaged), stamped(range(0, 40_000, 40)))
+
+    assert findings(examined) == []
+
+
+def test_packets_that_are_lost_of_a_transport_stream_damage_pictures(
+    describe: Describe, film: Any
+) -> None:
+    content = film(TIMES, container="ts", noise=True)
+    packets = [content[at : at + 188] for at in range(0, len(content), 188)]
+
+    media = describe(b"".join(one for at, one in enumerate(packets) if at % 101 != 100)).media
+
+    assert media.problems == (FootageProblem.PICTURES_DAMAGED,)
+
+
+def test_an_index_after_the_last_picture_is_not_worth_a_word() -> None:
+    assert findings(described(facts(size=10_000_000, rest=1_000_000), stamped(STEADY))) == []
 
 
 def test_a_recording_whose_beginning_does_not_decode_tells_how_much() -> None:

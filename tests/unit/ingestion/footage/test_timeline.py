@@ -278,6 +278,62 @@ def test_hidden_pictures_answer_for_no_time_and_are_decoded_from(make: Any) -> N
     assert timeline.last_before(seconds(0.04)) == 10
 
 
+@pytest.mark.parametrize("b_pictures", [False, True], ids=["in order", "out of order"])
+def test_a_cut_in_the_middle_by_an_edit_list_sets_no_clock(make: Any, *, b_pictures: bool) -> None:
+    # Of the second part, pictures from 6 s on are decoded and those from 7 s on are shown at 4 s.
+    lead = steady(25, 3000)
+    kept = steady(100, 4000)
+    dts = [*steady(), *lead, *kept]
+    if b_pictures:
+        kept[0:3] = [4080, 4000, 4040]
+
+    timeline, steps = place(make.stamps([*steady(), *lead, *kept], dts, hidden=range(100, 125)))
+
+    assert (steps, len(timeline.holes), timeline.duration) == (Steps(), 0, seconds(8))
+    assert timeline.shown.tolist() == [40_000 * number for number in range(200)]
+    assert timeline.entry(seconds(4)) == 100
+    assert timeline.entry(seconds(3.96)) == 50
+
+
+def test_a_stamp_of_decoding_that_comes_twice_sets_no_clock(make: Any) -> None:
+    pts = [0, *(at + offset for at in range(40, 3640, 120) for offset in (80, 0, 40))]
+    dts = [0, 40, *steady(len(pts) - 2, 40)]  # as MPEG-1 in Matroska has them
+
+    timeline, steps = place(make.stamps(pts, dts))
+
+    assert steps == Steps()
+    assert timeline.shown.tolist() == [40_000 * number for number in range(len(pts))]
+
+
+@pytest.mark.parametrize("share", [2, 5, 25])
+def test_pictures_of_a_clock_that_is_coarser_than_they_are_lie_evenly(
+    make: Any, share: int
+) -> None:
+    coarse = [at // (40 * share) * 40 * share for at in steady()]
+
+    timeline, steps = place(make.stamps(coarse))
+
+    assert steps == Steps()
+    assert shown(timeline) == expected()
+
+
+def test_a_hole_between_pictures_of_a_coarse_clock_stays_a_hole(make: Any) -> None:
+    coarse = [at // 1000 * 1000 + (60_000 if at >= 2000 else 0) for at in steady()]
+
+    timeline, _ = place(make.stamps(coarse))
+
+    assert list(timeline.holes) == [Stretch(seconds(2), seconds(62))]
+
+
+def test_a_few_pictures_that_share_a_time_stay(make: Any) -> None:
+    pts = steady()
+    pts[51] = pts[50]
+
+    timeline, _ = place(make.stamps(pts, [None] * 100))
+
+    assert shown(timeline) == pytest.approx([at / 1000 for at in pts])
+
+
 @pytest.mark.parametrize("slow", [0.5, 1.0, 2.0, 5.0])
 def test_a_recorder_that_slows_down_leaves_no_hole(make: Any, slow: float) -> None:
     fast = [number / 25 for number in range(50)]
@@ -295,6 +351,17 @@ def test_where_pictures_come_often_a_wait_of_seconds_is_a_hole(
 
     assert len(timeline.holes) == holes
     assert timeline.holes.total == seconds(lost) * holes
+
+
+@pytest.mark.parametrize("at", ["the beginning", "the end"])
+def test_a_picture_far_from_the_others_makes_none_answer_for_longer(make: Any, at: str) -> None:
+    often = [number / 25 for number in range(50)]
+    times = {"the beginning": [0.0, *(60 + one for one in often)], "the end": [*often, 60.0]}
+
+    timeline = make.timeline_at(times[at])
+
+    assert len(timeline.holes) == 1
+    assert timeline.pictured.total == seconds(51 / 25)
 
 
 def test_pictures_every_few_seconds_answer_until_the_next_one(make: Any) -> None:

@@ -55,6 +55,14 @@ class _FootageProblemEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Footag
     """The object store has damaged what it holds of it: its manifest cannot be read. It is listed with
     its id, its camera and its start alone, and cannot be searched.
     """
+    FOOTAGE_PROBLEM_REST_UNREAD: _FootageProblem.ValueType  # 12
+    """Much of the file comes after its last picture. It may be sound, or a recording that was joined to
+    it, which is not searched.
+    """
+    FOOTAGE_PROBLEM_PICTURES_DAMAGED: _FootageProblem.ValueType  # 13
+    """Parts of its pictures are missing, as where packets were lost. They are searched as far as they
+    decode, and whoever is on them may be missed.
+    """
 
 class FootageProblem(_FootageProblem, metaclass=_FootageProblemEnumTypeWrapper):
     """Something odd about a recording that does not prevent searching it."""
@@ -86,6 +94,14 @@ FOOTAGE_PROBLEM_KEY_PICTURES_RARE: FootageProblem.ValueType  # 10
 FOOTAGE_PROBLEM_DAMAGED: FootageProblem.ValueType  # 11
 """The object store has damaged what it holds of it: its manifest cannot be read. It is listed with
 its id, its camera and its start alone, and cannot be searched.
+"""
+FOOTAGE_PROBLEM_REST_UNREAD: FootageProblem.ValueType  # 12
+"""Much of the file comes after its last picture. It may be sound, or a recording that was joined to
+it, which is not searched.
+"""
+FOOTAGE_PROBLEM_PICTURES_DAMAGED: FootageProblem.ValueType  # 13
+"""Parts of its pictures are missing, as where packets were lost. They are searched as far as they
+decode, and whoever is on them may be missed.
 """
 Global___FootageProblem: _TypeAlias = FootageProblem  # noqa: Y015
 
