@@ -209,6 +209,22 @@ async def test_a_finding_that_overlaps_is_part_of_the_same_sighting(ledger: Sigh
     assert (again.span.start, again.span.end) == (10 * SECOND, 20 * SECOND)
 
 
+async def test_a_plan_tells_where_a_finding_would_be_and_writes_nothing(
+    ledger: SightingLedger,
+) -> None:
+    key = LedgerKey(GATE, ANNA)
+    first = Stretch(10 * SECOND, 14 * SECOND, scan_id="scan-1")
+    again = Stretch(13 * SECOND, 20 * SECOND, scan_id="scan-2")
+
+    planned = await ledger.plan(key, first)
+    assert await ledger.spans() == []
+    assert await ledger.place(key, first) == planned
+    held = await ledger.spans()
+    planned = await ledger.plan(key, again)
+    assert await ledger.spans() == held
+    assert await ledger.place(key, again) == planned
+
+
 async def test_a_rejection_is_remembered_and_newest_first(ledger: SightingLedger) -> None:
     for hour, key in enumerate([LedgerKey(GATE, ANNA), LedgerKey(DOOR, BEN)]):
         placed = await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))

@@ -43,7 +43,7 @@ from homeward.matching.policies.catalogue import Policies
 from homeward.matching.policy_servicer import PolicyServicer
 from homeward.matching.retention import Retention
 from homeward.matching.sightings import ledger
-from homeward.matching.sightings.model import Finding
+from homeward.matching.sightings.model import Disposition, Sighting
 from homeward.matching.sightings.taking_back import Withdrawal
 from homeward.matching.subjects.certificates import Certificates
 from homeward.matching.subjects.records import SubjectRecords, newest_first, visible_subjects
@@ -243,18 +243,19 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: sighting_service_pb2.RecordSightingsRequest, _: Context
     ) -> sighting_service_pb2.RecordSightingsResponse:
         findings = convert_findings.findings_from(request, now=self._clock.now())
-        return sighting_service_pb2.RecordSightingsResponse(results=await self._recorded(findings))
+        results = [await self._recording.record(finding) for finding in findings]
+        return sighting_service_pb2.RecordSightingsResponse(results=self._recorded(results))
 
     async def JoinSightings(
         self, request: sighting_service_pb2.JoinSightingsRequest, _: Context
     ) -> sighting_service_pb2.JoinSightingsResponse:
         findings = convert_findings.findings_without_stills_from(request, now=self._clock.now())
-        return sighting_service_pb2.JoinSightingsResponse(results=await self._recorded(findings))
+        results = await self._recording.join(findings)
+        return sighting_service_pb2.JoinSightingsResponse(results=self._recorded(results))
 
-    async def _recorded(
-        self, findings: Sequence[Finding]
+    def _recorded(
+        self, results: Sequence[tuple[Disposition, Sighting | None]]
     ) -> list[sighting_service_pb2.RecordedSighting]:
-        results = [await self._recording.record(finding) for finding in findings]
         for disposition, _sighting in results:
             metrics.SIGHTINGS.labels(disposition.value).inc()
         return [convert_sightings.to_recorded(*one, self._review.rules) for one in results]

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from homeward.matching.sightings.deciding import Verdict
-from homeward.matching.sightings.finders import with_finder, without_finder
+from homeward.matching.sightings.finders import without_finder
 from homeward.matching.sightings.ledger import (
     LedgerKey,
     RecordedSpan,
@@ -14,6 +14,7 @@ from homeward.matching.sightings.ledger import (
     Stretch,
     marked_exported,
     newest_first,
+    placed,
     recorded_spans,
     rejected_spans,
     settled,
@@ -21,7 +22,7 @@ from homeward.matching.sightings.ledger import (
     taken_back,
     with_recorded,
 )
-from homeward.matching.sightings.spans import Placement, Span, place
+from homeward.matching.sightings.spans import Placement, Span
 from homeward.matching.sightings.taking_back import Withdrawal
 from homeward.matching.subjects.model import Subject
 from homeward.matching.subjects.records import SubjectRoll, shell_after
@@ -99,18 +100,12 @@ class InMemorySightingLedger:
 
     async def place(self, key: LedgerKey, stretch: Stretch) -> Placement:
         """Put a finding into the ledger; the same one again changes nothing."""
-        before = self._spans.get(key, ())
-        placed = place(
-            before,
-            footage_id=key.footage_id,
-            subject_id=key.subject_id,
-            start=stretch.start,
-            end=stretch.end,
-            include_rejected_before=stretch.include_rejected_before,
-            requesters=stretch.requesters,
-        )
-        self._spans[key], placement = with_finder(stretch.scan_id, before, placed)
+        self._spans[key], placement = placed(key, self._spans.get(key, ()), stretch)
         return placement
+
+    async def plan(self, key: LedgerKey, stretch: Stretch) -> Placement:
+        """Return where `place` would put a finding, and write nothing."""
+        return placed(key, self._spans.get(key, ()), stretch)[1]
 
     async def settle(self, key: LedgerKey, sighting_id: str, verdict: Verdict) -> Span | None:
         """Count a decision on a sighting, unless somebody else's stands against it."""

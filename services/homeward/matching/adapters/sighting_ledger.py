@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from homeward.matching.sightings.deciding import Verdict
-from homeward.matching.sightings.finders import with_finder, without_finder
+from homeward.matching.sightings.finders import without_finder
 from homeward.matching.sightings.ledger import (
     LedgerKey,
     RecordedSpan,
@@ -16,6 +16,7 @@ from homeward.matching.sightings.ledger import (
     Stretch,
     marked_exported,
     newest_first,
+    placed,
     recorded_spans,
     rejected_spans,
     settled,
@@ -23,7 +24,7 @@ from homeward.matching.sightings.ledger import (
     taken_back,
     with_recorded,
 )
-from homeward.matching.sightings.spans import Placement, Span, place
+from homeward.matching.sightings.spans import Placement, Span
 from homeward.matching.sightings.taking_back import Withdrawal
 from homeward.servicekit import records
 from homeward.servicekit.keyvalue import ConflictError, Entry, KeyValueStore, edit
@@ -69,21 +70,18 @@ class KeyValueSightingLedger:
 
         async def change(value: bytes | None) -> bytes:
             before = records.decode(value, _Spans) if value else ()
-            placed = place(
-                before,
-                footage_id=key.footage_id,
-                subject_id=key.subject_id,
-                start=stretch.start,
-                end=stretch.end,
-                include_rejected_before=stretch.include_rejected_before,
-                requesters=stretch.requesters,
-            )
-            spans, placement = with_finder(stretch.scan_id, before, placed)
+            spans, placement = placed(key, before, stretch)
             placements.append(placement)
             return records.encode(spans)
 
         await edit(self._store, _name(key), change)
         return placements[-1]
+
+    async def plan(self, key: LedgerKey, stretch: Stretch) -> Placement:
+        """Return where `place` would put a finding, and write nothing."""
+        entry = await self._store.get(_name(key))
+        _, placement = placed(key, records.decode(entry.value, _Spans) if entry else (), stretch)
+        return placement
 
     async def settle(self, key: LedgerKey, sighting_id: str, verdict: Verdict) -> Span | None:
         """Count a decision on a sighting, unless somebody else's stands against it."""

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from homeward.matching.sightings.deciding import Verdict, decided
-from homeward.matching.sightings.spans import Placement, Rejection, Span
+from homeward.matching.sightings.finders import with_finder
+from homeward.matching.sightings.spans import Placement, Rejection, Span, place
 from homeward.matching.sightings.taking_back import Withdrawal, with_exported, without_review
 
 
@@ -69,6 +70,9 @@ class SightingLedger(Protocol):
 
     async def place(self, key: LedgerKey, stretch: Stretch) -> Placement:
         """Put a finding into the ledger; the same one again changes nothing."""
+
+    async def plan(self, key: LedgerKey, stretch: Stretch) -> Placement:
+        """Return where `place` would put a finding, and write nothing."""
 
     async def settle(self, key: LedgerKey, sighting_id: str, verdict: Verdict) -> Span | None:
         """Count a decision on a sighting, as `deciding.decided` says.
@@ -160,6 +164,22 @@ class SightingLedger(Protocol):
 
     async def erase_subject(self, subject_id: str) -> None:
         """Erase the ledgers of a subject."""
+
+
+def placed(
+    key: LedgerKey, spans: tuple[Span, ...], stretch: Stretch
+) -> tuple[tuple[Span, ...], Placement]:
+    """Return the spans with a finding, and where it belongs, as `SightingLedger.place` says."""
+    with_finding = place(
+        spans,
+        footage_id=key.footage_id,
+        subject_id=key.subject_id,
+        start=stretch.start,
+        end=stretch.end,
+        include_rejected_before=stretch.include_rejected_before,
+        requesters=stretch.requesters,
+    )
+    return with_finder(stretch.scan_id, spans, with_finding)
 
 
 def settled(spans: tuple[Span, ...], sighting_id: str, verdict: Verdict) -> tuple[Span, ...]:

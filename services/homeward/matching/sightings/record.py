@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from homeward.matching.sightings.feed import ChangeKind
 from homeward.matching.sightings.joining import ChosenStill, chosen_stills, pictures_of
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
-from homeward.matching.sightings.ledger import Stretch
+from homeward.matching.sightings.ledger import LedgerKey, Stretch
 from homeward.matching.sightings.model import (
     Disposition,
     Finding,
@@ -68,8 +68,8 @@ class SightingRecording:
     async def record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
         """Record a finding, or make it part of the sighting that it overlaps.
 
-        One whose stills are not made is placed in the ledger, and nothing else is written of it
-        when one of them is needed: `STILLS_NEEDED`. It is to be recorded again with them.
+        Of one whose stills are not made, nothing is written when one of them is needed:
+        `STILLS_NEEDED`. The scan may be cancelled before it comes again with them.
 
         Raises:
             FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
@@ -84,36 +84,86 @@ class SightingRecording:
             return Disposition.SCAN_REFUSED, None
         return recorded
 
+    async def join(self, findings: Sequence[Finding]) -> list[tuple[Disposition, Sighting | None]]:
+        """Record findings whose stills are not made, up to the first that needs one of these.
+
+        What is kept of a subject in a recording depends on the order of its findings: those that
+        come after one that needs its stills are to be recorded after it, and need theirs too.
+
+        Raises:
+            FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
+        """
+        results = list[tuple[Disposition, Sighting | None]]()
+        needing = set[LedgerKey]()
+        for finding in findings:
+            key = ledger_key(finding.sighting)
+            if key in needing:
+                results.append((Disposition.STILLS_NEEDED, None))
+                continue
+            results.append(await self.record(finding))
+            if results[-1][0] is Disposition.STILLS_NEEDED:
+                needing.add(key)
+        return results
+
     async def _record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
-        sighting, template = finding.sighting, finding.template
+        template = finding.template
         await self._kept.index.require_model(template.model_digest, template.values.size)
         if (ended := await self._ended(finding)) is not None:
             return ended, None
         async with self._kept.changing:
-            placement = await self._place(finding)
-            if placement.span.rejected:
-                return Disposition.REJECTED_BEFORE, None
-            held = await self._kept.index.get(placement.span.sighting_id)
-            if held is not None and held.state is not SightingState.UNREVIEWED:
-                return _told(await self._vouch(held, sighting), Disposition.JOINED)
-            parts = await self._absorbed(placement)
-            joining = self._joining(held, parts, finding, placement)
-            if finding.stills is None and joining.takes_from(finding):
+            if finding.stills is None and await self._needs_stills(finding):
                 return Disposition.STILLS_NEEDED, None
-            joined = await self._join(held, joining, finding, placement)
-            await self._kept.forget([erased(part) for part in parts])
-            if (ended := await self._ended(finding)) is not None:
-                # Meanwhile, perhaps after all that there was is erased: this one goes too.
-                await self._kept.forget([erased(joined)])
-                await self._kept.ledger.erase(ledger_key(sighting))
-                return ended, None
-            if not placement.span.recorded:
-                await self._kept.ledger.note_recorded(
-                    ledger_key(joined), joined.sighting_id, recorded=True
-                )
-            kept = await self._kept.as_decided(joined)
+            return await self._placed(finding)
+
+    async def _placed(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
+        """Put a finding into the ledger, and record it where it belongs."""
+        placement = await self._kept.ledger.place(ledger_key(finding.sighting), _stretch(finding))
+        if placement.span.rejected:
+            return Disposition.REJECTED_BEFORE, None
+        held = await self._kept.index.get(placement.span.sighting_id)
+        if held is not None and held.state is not SightingState.UNREVIEWED:
+            kept = await self._vouch(held, finding.sighting)
+            if (ended := await self._undone_if_ended(finding)) is not None:
+                return ended, None  # a confirmed one outlasts its recording
+            return _told(kept, Disposition.JOINED)
+        parts = await self._absorbed(placement)
+        joining = self._joining(held, parts, finding, placement)
+        if finding.stills is None and joining.takes_from(finding):
+            # Another replica has changed what it was to join.
+            return await self._undone_if_ended(finding) or Disposition.STILLS_NEEDED, None
+        joined = await self._join(held, joining, finding, placement)
+        await self._kept.forget([erased(part) for part in parts])
+        if (ended := await self._undone_if_ended(finding, joined)) is not None:
+            return ended, None
+        if not placement.span.recorded:
+            await self._kept.ledger.note_recorded(
+                ledger_key(joined), joined.sighting_id, recorded=True
+            )
+        kept = await self._kept.as_decided(joined)
         new = placement.is_new or held is None
         return _told(kept, Disposition.RECORDED if new else Disposition.JOINED)
+
+    async def _needs_stills(self, finding: Finding) -> bool:
+        """Tell whether a still of a finding would be kept if it was recorded now."""
+        placement = await self._kept.ledger.plan(ledger_key(finding.sighting), _stretch(finding))
+        if placement.span.rejected:
+            return False
+        held = await self._kept.index.get(placement.span.sighting_id)
+        if held is not None and held.state is not SightingState.UNREVIEWED:
+            return False
+        parts = await self._absorbed(placement)
+        return self._joining(held, parts, finding, placement).takes_from(finding)
+
+    async def _undone_if_ended(self, finding: Finding, *written: Sighting) -> Disposition | None:
+        """Erase what was written of a finding, if there is to be no sighting of it any more.
+
+        Its subject was closed, or its recording removed, meanwhile: perhaps after all that there
+        was is erased.
+        """
+        if (ended := await self._ended(finding)) is not None:
+            await self._kept.forget([erased(one) for one in written])
+            await self._kept.ledger.erase(ledger_key(finding.sighting))
+        return ended
 
     async def _ended(self, finding: Finding) -> Disposition | None:
         """Return why there are to be no sightings of its subject or in its recording any more."""
@@ -129,17 +179,6 @@ class SightingRecording:
         parts = [await self._kept.index.get(name) for name in placement.absorbed]
         # One that was decided when another replica took it in stays by itself.
         return [one for one in parts if one is not None and one.state is SightingState.UNREVIEWED]
-
-    async def _place(self, finding: Finding) -> Placement:
-        sighting = finding.sighting
-        stretch = Stretch(
-            sighting.start_offset,
-            sighting.end_offset,
-            finding.include_rejected_before,
-            sighting.requesters,
-            scan_id=sighting.scan_id,
-        )
-        return await self._kept.ledger.place(ledger_key(sighting), stretch)
 
     def _joining(
         self,
@@ -260,6 +299,17 @@ class SightingRecording:
         await self._kept.index.update(resting)
         await self._kept.tell(ChangeKind.ALTERED, resting)
         return await self._kept.as_decided(resting)
+
+
+def _stretch(finding: Finding) -> Stretch:
+    sighting = finding.sighting
+    return Stretch(
+        sighting.start_offset,
+        sighting.end_offset,
+        finding.include_rejected_before,
+        sighting.requesters,
+        scan_id=sighting.scan_id,
+    )
 
 
 def _told(kept: Sighting | None, disposition: Disposition) -> tuple[Disposition, Sighting | None]:

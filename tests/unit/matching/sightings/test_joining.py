@@ -11,8 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sighting_calls import CONFIRM, INCONCLUSIVE, REJECT, found, recorded, review, with_stills
+from sighting_calls import (
+    CONFIRM,
+    INCONCLUSIVE,
+    REJECT,
+    found,
+    recorded,
+    review,
+    seconds,
+    with_stills,
+)
 
+from homeward.core import policies
+from homeward.matching.composition import Choices, compose
 from homeward.matching.gallery.model import ModelInfo, Template
 from homeward.matching.sightings.model import Decision, Disposition, Finding, SightingState
 
@@ -52,6 +63,57 @@ async def test_what_is_new_needs_its_stills(matching: Any, finding: Any) -> None
     assert answer == (Disposition.STILLS_NEEDED, None)
     assert await everything(matching) == ([], {})
     await recorded(matching, made)
+
+
+async def _nothing(matching: Any, made: Finding) -> None:
+    del matching, made
+
+
+async def _record_both_ends(matching: Any, made: Finding) -> None:
+    """Record two sightings that a finding joins to one."""
+    begin, end = made.sighting.start_offset, made.sighting.end_offset
+    for start, stop in [(begin - seconds(3), begin), (end, end + seconds(3))]:
+        sighting = replace(made.sighting, start_offset=start, end_offset=stop)
+        part = replace(made, sighting=sighting)
+        await recorded(matching, with_stills(part, {start / seconds(1): 0.9}))
+
+
+async def _reject(matching: Any, made: Finding) -> None:
+    await review(matching, await recorded(matching, made), REJECT)
+
+
+@pytest.mark.parametrize("happened", [_nothing, _record_both_ends, _reject])
+async def test_what_needs_its_stills_leaves_the_ledger_as_it_was_until_it_has_them(
+    matching: Any, finding: Any, clock: Any, happened: Callable[[Any, Finding], Awaitable[None]]
+) -> None:
+    """The scan may be cancelled before: then nobody's rejection is taken back, and no sighting is
+    part of another one."""
+    made = with_stills(finding(), OFFSETS)
+    await happened(matching, made)
+    clock.pass_time(timedelta(hours=1))
+    before = await matching.ledger.entries()
+    again = replace(before_stills(made), include_rejected_before=clock.now())
+
+    disposition, _ = await matching.recording.record(again)
+
+    assert disposition is Disposition.STILLS_NEEDED
+    assert await matching.ledger.entries() == before
+
+
+async def test_what_comes_after_a_finding_that_needs_its_stills_needs_its_own(
+    matching: Any, finding: Any
+) -> None:
+    """It would be recorded before it otherwise, and another one be the first."""
+    made = with_stills(finding(), OFFSETS)
+    await recorded(matching, made)
+    new = with_stills(finding(20, 22), {20: 0.9})
+    elsewhere = replace(new, sighting=replace(new.sighting, footage_id="footage-2"))
+    await recorded(matching, elsewhere)
+
+    answers = await matching.recording.join(map(before_stills, [made, new, made, elsewhere]))
+
+    joined, needed = Disposition.JOINED, Disposition.STILLS_NEEDED
+    assert [told for told, _ in answers] == [joined, needed, needed, joined]
 
 
 @pytest.mark.parametrize(
@@ -128,10 +190,6 @@ async def test_what_was_decided_needs_no_stills(
     assert await matching.recording.record(better) == (Disposition.JOINED, decided)
 
 
-async def _reject(matching: Any, made: Finding) -> None:
-    await review(matching, await recorded(matching, made), REJECT)
-
-
 async def _close(matching: Any, made: Finding) -> None:
     await matching.closing.close(made.sighting.subject_id)
 
@@ -167,6 +225,55 @@ async def test_what_is_dropped_needs_no_stills(
     assert await everything(matching) == ([], {})
 
 
+@pytest.mark.parametrize(
+    ("happens", "told"),
+    [(_close, Disposition.SUBJECT_CLOSED), (_remove, Disposition.FOOTAGE_REMOVED)],
+)
+async def test_what_another_replica_removes_meanwhile_leaves_nothing_in_the_ledger(
+    matching: Any,
+    finding: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: Callable[[Any, Finding], Awaitable[None]],
+    told: Disposition,
+) -> None:
+    made = with_stills(finding(received=finding().sighting.create_time), OFFSETS)
+    await recorded(matching, made)
+    _before_it_is_placed(matching, monkeypatch, lambda other: happens(other, made))
+
+    assert await matching.recording.record(before_stills(made)) == (told, None)
+    assert await matching.stores.ledger.keys() == frozenset()
+    assert await everything(matching) == ([], {})
+
+
+async def test_a_confirmed_sighting_outlasts_its_recording_and_its_ledger_does_not(
+    matching: Any, finding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = with_stills(finding(received=finding().sighting.create_time), OFFSETS)
+    await review(matching, await recorded(matching, made), CONFIRM)
+    confirmed = await everything(matching)
+    _before_it_is_placed(matching, monkeypatch, lambda other: _remove(other, made))
+
+    answer = await matching.recording.record(before_stills(made))
+
+    assert answer == (Disposition.FOOTAGE_REMOVED, None)
+    assert await matching.stores.ledger.keys() == frozenset()
+    assert await everything(matching) == confirmed
+
+
+def _before_it_is_placed(
+    matching: Any, monkeypatch: pytest.MonkeyPatch, happens: Callable[[Any], Awaitable[None]]
+) -> None:
+    """Have something happen in another replica right before a finding is put into the ledger."""
+    other = compose(matching.stores, Choices(shipped=policies.shipped()), matching.clock)
+    place = matching.stores.ledger.place
+
+    async def placed_then(*given: Any) -> Any:
+        await happens(other)
+        return await place(*given)
+
+    monkeypatch.setattr(matching.stores.ledger, "place", placed_then)
+
+
 @pytest.mark.parametrize("seed", range(150))
 async def test_asking_first_keeps_what_sending_stills_at_once_keeps(
     matching: Any, finding: Any, clock: Any, seed: int
@@ -175,14 +282,16 @@ async def test_asking_first_keeps_what_sending_stills_at_once_keeps(
     at_once, asking = matching, type(matching)(clock, records=matching.records)
     chance = random.Random(seed)
     asked = 0
-    for number in range(chance.randint(2, 8)):
-        made = _any_finding(chance, finding, number)
-        expected, _ = await at_once.recording.record(made)
-        told, _ = await asking.recording.record(_with_one_more(chance, before_stills(made)))
-        if told is Disposition.STILLS_NEEDED:
-            told, _ = await asking.recording.record(made)
-            asked += 1
-        assert told is expected
+    for _ in range(chance.randint(2, 6)):
+        made = [_any_finding(chance, finding) for _ in range(chance.randint(1, 3))]
+        expected = [(await at_once.recording.record(one))[0] for one in made]
+        unmade = [_with_one_more(chance, before_stills(one)) for one in made]
+        told = [one for one, _ in await asking.recording.join(unmade)]
+        for number, one in enumerate(made):
+            if told[number] is Disposition.STILLS_NEEDED:
+                told[number], _ = await asking.recording.record(one)
+                asked += 1
+        assert told == expected
         if chance.random() < 0.3:
             await _anything(chance, at_once, asking)
 
@@ -190,7 +299,7 @@ async def test_asking_first_keeps_what_sending_stills_at_once_keeps(
     assert asked
 
 
-def _any_finding(chance: random.Random, finding: Any, number: int) -> Finding:
+def _any_finding(chance: random.Random, finding: Any) -> Finding:
     start = chance.choice([10, 10.2, 13, 17, 22])
     end = start + chance.choice([1, 3, 8])
     places = chance.sample(range(10 * int(end - start) + 1), chance.randint(1, 6))
@@ -203,7 +312,7 @@ def _any_finding(chance: random.Random, finding: Any, number: int) -> Finding:
             scan_id=f"00000000-0000-4000-8000-00000000000{chance.randint(1, 3)}",
         ),
         qualities,
-        name=f"{number}: ",
+        name=f"{chance.random()}: ",
     )
 
 

@@ -238,7 +238,9 @@ class RecordedSighting(_message.Message):
         DISPOSITION_SCAN_REFUSED: RecordedSighting._Disposition.ValueType  # 6
         """Dropped: the scan's authorisation was refused."""
         DISPOSITION_STILLS_NEEDED: RecordedSighting._Disposition.ValueType  # 7
-        """Not recorded yet: call `RecordSightings` with its stills. Only `JoinSightings` answers this."""
+        """Nothing is written of it: call `RecordSightings` with its stills. Only `JoinSightings` answers
+        this.
+        """
 
     class Disposition(_Disposition, metaclass=_DispositionEnumTypeWrapper):
         """What was done."""
@@ -258,7 +260,9 @@ class RecordedSighting(_message.Message):
     DISPOSITION_SCAN_REFUSED: RecordedSighting.Disposition.ValueType  # 6
     """Dropped: the scan's authorisation was refused."""
     DISPOSITION_STILLS_NEEDED: RecordedSighting.Disposition.ValueType  # 7
-    """Not recorded yet: call `RecordSightings` with its stills. Only `JoinSightings` answers this."""
+    """Nothing is written of it: call `RecordSightings` with its stills. Only `JoinSightings` answers
+    this.
+    """
 
     DISPOSITION_FIELD_NUMBER: _builtins.int
     SIGHTING_FIELD_NUMBER: _builtins.int

@@ -135,7 +135,8 @@ class SightingServiceServicer:
     def JoinSightings(self, request, context):
         """Records findings as `RecordSightings` does, where that takes no still of them: a sighting that is
         there has them already, or none is recorded. A scan that finds somebody again is spared making
-        their stills. The others are answered with `DISPOSITION_STILLS_NEEDED`.
+        their stills. The others are answered with `DISPOSITION_STILLS_NEEDED`, as are those of the same
+        subject and recording that come after one of them, so that their order stays.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`

@@ -48,7 +48,8 @@ class SightingServiceStub:
     JoinSightings: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.JoinSightingsRequest, _sighting_service_pb2.JoinSightingsResponse]
     """Records findings as `RecordSightings` does, where that takes no still of them: a sighting that is
     there has them already, or none is recorded. A scan that finds somebody again is spared making
-    their stills. The others are answered with `DISPOSITION_STILLS_NEEDED`.
+    their stills. The others are answered with `DISPOSITION_STILLS_NEEDED`, as are those of the same
+    subject and recording that come after one of them, so that their order stays.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -230,7 +231,8 @@ class SightingServiceAsyncStub(SightingServiceStub):
     JoinSightings: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.JoinSightingsRequest, _sighting_service_pb2.JoinSightingsResponse]  # type: ignore[assignment]
     """Records findings as `RecordSightings` does, where that takes no still of them: a sighting that is
     there has them already, or none is recorded. A scan that finds somebody again is spared making
-    their stills. The others are answered with `DISPOSITION_STILLS_NEEDED`.
+    their stills. The others are answered with `DISPOSITION_STILLS_NEEDED`, as are those of the same
+    subject and recording that come after one of them, so that their order stays.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -421,7 +423,8 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sighting_service_pb2.JoinSightingsResponse, _abc.Awaitable[_sighting_service_pb2.JoinSightingsResponse]]:
         """Records findings as `RecordSightings` does, where that takes no still of them: a sighting that is
         there has them already, or none is recorded. A scan that finds somebody again is spared making
-        their stills. The others are answered with `DISPOSITION_STILLS_NEEDED`.
+        their stills. The others are answered with `DISPOSITION_STILLS_NEEDED`, as are those of the same
+        subject and recording that come after one of them, so that their order stays.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
