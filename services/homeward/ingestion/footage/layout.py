@@ -2,7 +2,7 @@
 
     footage/{camera}/{yyyy}/{mm}/{dd}/{footage_id}/original       the file
                                                   /manifest.json  written last: makes a recording
-                                                  /timeline-2.npz
+                                                  /timeline-3.npz
                                                   /presence/…, /incomparable/…, /tail-…
     by-sha256/{digest}                                            the id of the file's recording
     staging/{random}                                              files that came by URL

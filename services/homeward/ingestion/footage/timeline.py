@@ -342,7 +342,7 @@ def decode(data: bytes) -> Timeline:
         raise ValueError(str(error)) from error
 
 
-VERSION = 2
+VERSION = 3
 """Version of the examination. If it is raised, a recording is examined again before its next
 search. Each version has a timeline of its own beside the recording, so that the manifest that stays
 has its timeline if replicas of two versions examine a recording at the same time."""
