@@ -105,11 +105,7 @@ def add(
             path = existing_file(name)
             uploaded = _send(stub, path, camera_id, start_of(number, path.name), via_url=via_url)
         except KeyboardInterrupt:
-            raise CliError(
-                f"{shown}: interrupted",
-                exit_code=ExitCode.INTERRUPTED,
-                advice="run the same command again: it goes on where it stopped",
-            ) from None
+            raise _interrupted(shown) from None
         except (CliError, OSError) as error:
             problem = local_problem(error) if isinstance(error, OSError) else error
             if problem.passing:
@@ -277,6 +273,14 @@ def _starts(
             raise CliError(str(error)) from None
 
     return from_name
+
+
+def _interrupted(shown: str) -> CliError:
+    return CliError(
+        f"{shown}: interrupted",
+        exit_code=ExitCode.INTERRUPTED,
+        advice="run the same command again: it goes on where it stopped",
+    )
 
 
 def _named(stub: FootageServiceStub, footage_id: str) -> str:

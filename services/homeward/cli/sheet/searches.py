@@ -140,6 +140,11 @@ def span_of(interval: TimeInterval) -> Span:
     return begin, max(begin, times.seconds_of(interval.end_time))
 
 
+def _moved(recording: _Recording | None, scan_id: str) -> float:
+    """Return how far a search's times of a recording are off, as far as is known."""
+    return recording.moved.get(scan_id, 0.0) if recording else 0.0
+
+
 def _by(span: Span, seconds: float) -> Span:
     """Return a span that is so much later."""
     return span[0] + seconds, span[1] + seconds
@@ -290,8 +295,7 @@ def _gaps(
     for scan in scans:
         for gap in scan.coverage.gaps:
             recording = recordings.get(gap.footage_id)
-            moved = recording.moved.get(scan.scan_id, 0.0) if recording else 0.0
-            span = _by(span_of(gap.interval), moved)
+            span = _by(span_of(gap.interval), _moved(recording, scan.scan_id))
             covered = recording.searched if recording else []
             left = without([span], covered) if span[0] < span[1] else [span]
             why = GAP_REASONS.get(gap.reason, "the reason is not known to this version")
@@ -317,8 +321,7 @@ def _stretches(
         listed, unknown = stretches.read(stub, scan.scan_id)
         unlisted |= {one.footage_id: one.appearance_count for one in unknown}
         for one in listed:
-            recording = recordings.get(one.footage_id)
-            moved = recording.moved.get(scan.scan_id, 0.0) if recording else 0.0
+            moved = _moved(recordings.get(one.footage_id), scan.scan_id)
             span = _by(span_of(one.interval), moved)
             found[one.footage_id, position(one)] = Stretch(
                 camera_id=one.camera_id,

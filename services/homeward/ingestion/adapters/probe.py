@@ -181,16 +181,11 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examination
     keyless = key_runs.longer_than(RARE_KEY_PICTURES)
     pictured = timeline.pictured.total.total_seconds()
     rate = len(timeline.order) / pictured
-    declared = facts.declared_seconds
-    missing = declared - timeline.duration.total_seconds()
-    fewer = len(timeline) < facts.declared_pictures and missing > MIN_MISSING.total_seconds()
-    truncated = facts.cut_off or fewer
-    if not truncated or declared > MAX_SPAN.total_seconds():  # that is no length, but nonsense
-        missing = 0.0
+    missing = _missing(facts, timeline)
     findings = _findings(facts, timeline, steps, stamps.rate)
     findings += _incomplete(facts, timeline)
     findings += _rare(rate, key_runs)
-    if truncated:
+    if missing is not None:
         findings.insert(0, _cut_off(missing))
     width, height = shown_size(*_stored_size(facts), facts.pixel_aspect)
     media = MediaInfo(
@@ -212,7 +207,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examination
         ),
         duration=timeline.duration,
         problems=tuple(dict.fromkeys(one.problem for one in findings)),
-        missing=timedelta(seconds=max(0.0, missing)),
+        missing=timedelta(seconds=max(0.0, missing or 0.0)),
         findings=tuple(findings),
         holes=tuple(holes),
         keyless=keyless,
@@ -263,6 +258,17 @@ def _rare(rate: float, key_runs: KeyRuns) -> list[Finding]:
         )
         found.append(Finding(FootageProblem.KEY_PICTURES_RARE, detail))
     return found
+
+
+def _missing(facts: Facts, timeline: Timeline) -> float | None:
+    """Return how many seconds a file that was cut off lacks, 0 if unknown; None of a whole one."""
+    declared = facts.declared_seconds
+    missing = declared - timeline.duration.total_seconds()
+    fewer = len(timeline) < facts.declared_pictures and missing > MIN_MISSING.total_seconds()
+    if not (facts.cut_off or fewer):
+        return None
+    # More than a file may span is no length, but nonsense.
+    return missing if declared <= MAX_SPAN.total_seconds() else 0.0
 
 
 def _incomplete(facts: Facts, timeline: Timeline) -> list[Finding]:

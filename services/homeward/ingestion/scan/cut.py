@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from operator import attrgetter
 
 from homeward.ingestion.cameras.model import Camera
+from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.limits import MAX_SEGMENT, SPARSE_RATE
 from homeward.ingestion.footage.media import MediaInfo, Stretch
 from homeward.ingestion.footage.model import Footage
@@ -86,9 +87,7 @@ def cut(
 
 def unread(footage_id: str, camera: Camera, reason: GapReason, problem: str) -> ScannedRecording:
     """Return a recording that has gone, or cannot be read, as a gap of no known length."""
-    stated = footage_id.rsplit("-", 2)[1]
-    recorded = datetime.strptime(stated, "%Y%m%dt%H%M%S%fz").replace(tzinfo=UTC)
-    start = recorded - camera.details.clock_offset
+    start = FootageLayout(footage_id).start_time - camera.details.clock_offset
     return ScannedRecording(
         number=0,
         footage_id=footage_id,
